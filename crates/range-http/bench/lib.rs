@@ -1,0 +1,1 @@
+//! Benchmarks of `range-http` beside other parsers: `cargo bench` in this directory.
