@@ -1,1 +1,48 @@
-//! download-registry
+#![doc = include_str!("../README.md")]
+
+mod claim;
+mod cursor;
+mod download;
+mod enqueue;
+mod error;
+mod event;
+mod filesystem;
+mod generation;
+mod history;
+mod list;
+mod lock;
+mod maintenance;
+mod open;
+mod open_error;
+mod operator;
+mod ranges;
+mod records;
+mod recovery;
+mod registry;
+mod rows;
+mod schema;
+mod state;
+mod step;
+mod time;
+mod values;
+mod worker;
+mod writer;
+
+pub use self::{
+    claim::{Claim, ClaimRequest, Fence},
+    cursor::{Cursor, CursorError},
+    download::{Download, DownloadId, Lease, Metadata, NewDownload},
+    error::{Claimed, Conflict, EnqueueError, OperatorError, StorageError, StorageErrorKind, WorkerError},
+    event::Event,
+    generation::ResumePoint,
+    history::{Attempt, Transition},
+    list::{ListError, ListQuery, Page, Sort},
+    lock::{LockError, StateLock},
+    open_error::OpenError,
+    recovery::Recovered,
+    registry::{Options, Registry},
+    state::{DownloadState, IllegalTransition, UnknownWord},
+    time::Timestamp,
+    values::{Digests, Identity, Priority, PriorityOutOfRange, Problem, Restart, Total, TotalSource},
+    worker::{FailedTry, Next},
+};

@@ -1,0 +1,219 @@
+//! Which bytes are on disk: half-open ranges, merged.
+//!
+//! The record may lag the data, never lead it: growth is recorded after the sync, shrinking before the file is touched.
+
+use std::ops::Range;
+
+use sqlx::SqliteConnection;
+
+use crate::{
+    Download, DownloadId, DownloadState, Event, Fence, Registry, StorageError, Timestamp, WorkerError,
+    generation::of_generation,
+    registry::read_error,
+    rows,
+    step::{Step, held},
+    writer::{Fault, refuse},
+};
+
+impl Registry {
+    /// Returns the durable ranges of a download in order, merged; empty if there is no such row.
+    pub async fn ranges(&self, id: DownloadId) -> Result<Vec<Range<u64>>, StorageError> {
+        let mut db = self.readers().acquire().await.map_err(read_error)?;
+        load_ranges(&mut db, id).await.map_err(read_error)
+    }
+
+    /// Records ranges that were written **and synced**, and returns how many bytes are durable now.
+    ///
+    /// Ranges may overlap each other and what is recorded already. All of them are recorded, or none.
+    ///
+    /// # Errors
+    /// [`WorkerError::StaleGeneration`] if the bytes belong to a representation that was given up;
+    /// [`WorkerError::OutOfBounds`] for an empty range or one past the end; [`WorkerError::Fenced`].
+    pub async fn record_durable(
+        &self,
+        fence: &Fence,
+        generation: u64,
+        ranges: &[Range<u64>],
+        now: Timestamp,
+    ) -> Result<u64, WorkerError> {
+        let (fence, ranges) = (*fence, ranges.to_vec());
+        self.write(move |db| Box::pin(async move { record(db, fence, generation, &ranges, now).await })).await
+    }
+
+    /// Takes ranges back whose bytes proved unreadable or wrong, and returns how many bytes are durable now.
+    ///
+    /// A download that was being finalized is being fetched again afterwards.
+    pub async fn subtract(
+        &self,
+        fence: &Fence,
+        generation: u64,
+        ranges: &[Range<u64>],
+        now: Timestamp,
+    ) -> Result<u64, WorkerError> {
+        let (fence, ranges) = (*fence, ranges.to_vec());
+        self.write(move |db| Box::pin(async move { subtract(db, fence, generation, &ranges, now).await }))
+            .await
+    }
+}
+
+async fn record(
+    db: &mut SqliteConnection,
+    fence: Fence,
+    generation: u64,
+    ranges: &[Range<u64>],
+    now: Timestamp,
+) -> Result<u64, Fault<WorkerError>> {
+    let row = of_generation(held(db, fence).await?, generation)?;
+    let total = row.identity.total.map(|total| total.bytes);
+    let misplaced = |range: &&Range<u64>| range.is_empty() || total.is_some_and(|total| range.end > total);
+    if let Some(range) = ranges.iter().find(misplaced) {
+        return Err(out_of_bounds(range, total));
+    }
+    let mut grown = 0;
+    for range in ranges {
+        grown += union(db, row.id, range).await?;
+    }
+    let durable = row.durable + grown;
+    sqlx::query(RECORD)
+        .bind(row.id.get())
+        .bind(rows::stored(fence.epoch())?)
+        .bind(rows::stored(durable)?)
+        .bind(now.as_millis())
+        .execute(db)
+        .await?;
+    Ok(durable)
+}
+
+/// Adds one range to those recorded and returns how many bytes that added.
+async fn union(
+    db: &mut SqliteConnection,
+    id: DownloadId,
+    range: &Range<u64>,
+) -> Result<u64, Fault<WorkerError>> {
+    let touching = take_out(db, TAKE_TOUCHING, id, range).await?;
+    let mut hull = range.clone();
+    let mut before = 0;
+    for old in touching {
+        before += old.end - old.start;
+        hull = hull.start.min(old.start)..hull.end.max(old.end);
+    }
+    put_in(db, id, &hull).await?;
+    Ok((hull.end - hull.start) - before)
+}
+
+async fn subtract(
+    db: &mut SqliteConnection,
+    fence: Fence,
+    generation: u64,
+    ranges: &[Range<u64>],
+    now: Timestamp,
+) -> Result<u64, Fault<WorkerError>> {
+    let row = of_generation(held(db, fence).await?, generation)?;
+    if let Some(range) = ranges.iter().find(|range| range.is_empty()) {
+        return Err(out_of_bounds(range, row.identity.total.map(|total| total.bytes)));
+    }
+    let mut lost = 0;
+    for range in ranges {
+        lost += cut(db, row.id, range).await?;
+    }
+    if lost == 0 {
+        return Ok(row.durable);
+    }
+    if row.state == DownloadState::Finalizing {
+        // Before the bytes go: a row that is finalizing says it is whole.
+        let _: Download = Step::new(Event::Reopened).take::<WorkerError>(db, &row, now).await?;
+    }
+    let durable = row.durable.saturating_sub(lost);
+    sqlx::query(SHRINK)
+        .bind(row.id.get())
+        .bind(rows::stored(fence.epoch())?)
+        .bind(rows::stored(durable)?)
+        .bind(now.as_millis())
+        .execute(db)
+        .await?;
+    Ok(durable)
+}
+
+/// Takes one range out of those recorded and returns how many bytes that removed.
+async fn cut(
+    db: &mut SqliteConnection,
+    id: DownloadId,
+    range: &Range<u64>,
+) -> Result<u64, Fault<WorkerError>> {
+    let overlapping = take_out(db, TAKE_OVERLAPPING, id, range).await?;
+    let mut lost = 0;
+    for old in overlapping {
+        lost += old.end.min(range.end) - old.start.max(range.start);
+        for rest in [old.start..range.start, range.end..old.end] {
+            if !rest.is_empty() {
+                put_in(db, id, &rest).await?;
+            }
+        }
+    }
+    Ok(lost)
+}
+
+async fn take_out(
+    db: &mut SqliteConnection,
+    statement: &'static str,
+    id: DownloadId,
+    range: &Range<u64>,
+) -> Result<Vec<Range<u64>>, Fault<WorkerError>> {
+    let rows = sqlx::query(statement)
+        .bind(id.get())
+        .bind(rows::stored(range.start)?)
+        .bind(rows::stored(range.end)?)
+        .fetch_all(db)
+        .await?;
+    Ok(rows.iter().map(rows::range).collect::<Result<_, _>>()?)
+}
+
+async fn put_in(
+    db: &mut SqliteConnection,
+    id: DownloadId,
+    range: &Range<u64>,
+) -> Result<(), Fault<WorkerError>> {
+    sqlx::query("INSERT INTO download_range (download_id, start_at, end_at) VALUES (?1, ?2, ?3)")
+        .bind(id.get())
+        .bind(rows::stored(range.start)?)
+        .bind(rows::stored(range.end)?)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Reads the ranges of a download in order.
+pub(crate) async fn load_ranges(
+    db: &mut SqliteConnection,
+    id: DownloadId,
+) -> Result<Vec<Range<u64>>, sqlx::Error> {
+    let rows =
+        sqlx::query("SELECT start_at, end_at FROM download_range WHERE download_id = ?1 ORDER BY start_at")
+            .bind(id.get())
+            .fetch_all(db)
+            .await?;
+    rows.iter().map(rows::range).collect()
+}
+
+/// Refuses a range that cannot be one of this representation.
+pub(crate) fn out_of_bounds(range: &Range<u64>, total: Option<u64>) -> Fault<WorkerError> {
+    refuse(WorkerError::OutOfBounds { start: range.start, end: range.end, total })
+}
+
+const RECORD: &str = "
+    UPDATE download SET durable = ?3, updated_at = ?4
+    WHERE id = ?1 AND lease_epoch = ?2";
+
+const SHRINK: &str = "
+    UPDATE download SET durable = ?3, attempts_mark = min(attempts_mark, ?3), updated_at = ?4
+    WHERE id = ?1 AND lease_epoch = ?2";
+
+const TAKE_TOUCHING: &str = "
+    DELETE FROM download_range
+    WHERE download_id = ?1 AND start_at <= ?3 AND end_at >= ?2
+    RETURNING start_at, end_at";
+
+const TAKE_OVERLAPPING: &str = "
+    DELETE FROM download_range
+    WHERE download_id = ?1 AND start_at < ?3 AND end_at > ?2
+    RETURNING start_at, end_at";

@@ -1,0 +1,108 @@
+//! Lists are complete, in order, and stay so from page to page.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use common::{Fixture, at, identity, new, open};
+use download_registry::{
+    Cursor, DownloadState as S, ListError, ListQuery, NewDownload, Priority, Problem, Sort,
+};
+
+async fn names(f: &Fixture, query: &ListQuery) -> Vec<String> {
+    let page = f.registry.list(query).await.unwrap();
+    page.items.into_iter().map(|row| row.filename.unwrap_or_default()).collect()
+}
+
+async fn some(f: &Fixture) {
+    for (n, (name, size, priority)) in
+        [("b", 30, 0), ("A", 10, 5), ("c", 20, 5), ("a", 10, -1)].into_iter().enumerate()
+    {
+        let download = NewDownload {
+            url: format!("https://example.org/{n}"),
+            filename: Some(name.to_owned()),
+            identity: identity(size, "\"v\""),
+            priority: Priority::new(priority).unwrap(),
+            ..NewDownload::default()
+        };
+        f.registry.enqueue(&download, at(n as i64)).await.unwrap();
+    }
+    let unknown = NewDownload { url: "https://example.org/x".to_owned(), ..NewDownload::default() };
+    f.registry.enqueue(&unknown, at(9)).await.unwrap();
+}
+
+#[tokio::test]
+async fn every_order_is_the_same_whole_and_in_pages_of_one() {
+    let f = open().await;
+    some(&f).await;
+    for (sort, expected) in [
+        (Sort::Newest, ["", "a", "c", "A", "b"]),
+        (Sort::Oldest, ["b", "A", "c", "a", ""]),
+        (Sort::Queue, ["A", "c", "b", "", "a"]),
+        (Sort::Name, ["", "A", "a", "b", "c"]),
+        (Sort::Updated, ["", "a", "c", "A", "b"]),
+        (Sort::Size, ["b", "c", "a", "A", ""]),
+    ] {
+        let mut query = ListQuery { sort, ..ListQuery::default() };
+        assert_eq!(names(&f, &query).await, expected, "{sort}");
+        query.limit = 1;
+        let mut paged = Vec::new();
+        loop {
+            let page = f.registry.list(&query).await.unwrap();
+            paged.extend(page.items.into_iter().map(|row| row.filename.unwrap_or_default()));
+            let Some(next) = page.next else { break };
+            query.cursor = Some(next.to_string().parse().unwrap());
+        }
+        assert_eq!(paged, expected, "{sort} in pages");
+    }
+}
+
+#[tokio::test]
+async fn filters_narrow_and_combine() {
+    let f = open().await;
+    for name in ["100%_sure", "100 sure", "Other"] {
+        f.enqueue(name).await;
+    }
+    let mut alices = new("sure.thing");
+    alices.peer = Some("alice".to_owned());
+    let alices = f.registry.enqueue(&alices, at(0)).await.unwrap();
+    f.registry.reject(alices.id, &Problem::new("gone", "gone"), false, None, at(1)).await.unwrap();
+
+    let all = ListQuery { sort: Sort::Oldest, ..ListQuery::default() };
+    let text = |text: &str| ListQuery { text: Some(text.to_owned()), ..all.clone() };
+    assert_eq!(names(&f, &text("SURE")).await, ["100%_sure.mkv", "100 sure.mkv", "sure.thing.mkv"]);
+    assert_eq!(names(&f, &text("%_")).await, ["100%_sure.mkv"], "wildcards are plain text");
+    assert_eq!(names(&f, &text("' OR 1=1 --")).await, [""; 0]);
+
+    let failed = ListQuery { states: vec![S::Failed, S::Paused], ..all.clone() };
+    assert_eq!(names(&f, &failed).await, ["sure.thing.mkv"]);
+    let both = ListQuery { states: vec![S::Queued], peer: Some("alice".to_owned()), ..all.clone() };
+    assert_eq!(names(&f, &both).await, [""; 0]);
+
+    let counts = f.registry.counts().await.unwrap();
+    assert_eq!((counts[&S::Queued], counts[&S::Failed], counts[&S::Imported]), (3, 1, 0));
+    assert_eq!(counts.len(), S::ALL.len());
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_order_is_refused() {
+    let f = open().await;
+    some(&f).await;
+    let page = f.registry.list(&ListQuery { limit: 2, ..ListQuery::default() }).await.unwrap();
+    let cursor: Option<Cursor> = page.next;
+    assert!(cursor.is_some());
+    let refused = f.registry.list(&ListQuery { sort: Sort::Name, cursor, ..ListQuery::default() }).await;
+    assert!(matches!(refused, Err(ListError::Cursor(_))));
+}
+
+#[tokio::test]
+async fn a_page_holds_a_hundred_rows_unless_asked_otherwise() {
+    let f = open().await;
+    for n in 0..101 {
+        f.enqueue(&n.to_string()).await;
+    }
+    let page = f.registry.list(&ListQuery::default()).await.unwrap();
+    assert_eq!((page.items.len(), page.next.is_some()), (100, true));
+    let rest = f.registry.list(&ListQuery { cursor: page.next, ..ListQuery::default() }).await.unwrap();
+    assert_eq!((rest.items.len(), rest.next), (1, None));
+}

@@ -1,0 +1,111 @@
+//! After a crash nothing is lost, and everything is somebody's to go on with.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::single_range_in_vec_init,
+    reason = "tests; one range is a list of ranges too"
+)]
+
+mod common;
+
+use common::{LEASE, at, open};
+use download_registry::{DownloadState as S, FailedTry, Next, Problem};
+
+#[tokio::test]
+async fn rows_a_dead_process_was_fetching_are_in_line_again_at_once() {
+    let f = open().await;
+    let claim = f.begun("film").await;
+    f.durable(&claim, 0..30).await;
+    let failed = FailedTry { problem: Problem::new("cut", "cut"), reset_bytes: 0, next: Next::TryAgain };
+    f.registry.record_failure(&claim.fence, &failed, at(3)).await.unwrap();
+
+    let f = f.reopen().await;
+    let recovered = f.registry.recover("worker", at(10), LEASE).await.unwrap();
+    assert_eq!(recovered.requeued, [claim.download.id]);
+    assert!(recovered.finalizing.is_empty());
+    let row = f.row(&claim).await;
+    assert_eq!((row.state, row.durable, row.attempts, row.lease), (S::Queued, 30, 1, None));
+    assert_eq!(f.registry.transitions(row.id, 1).await.unwrap()[0].event, "recovered");
+    let attempts = f.registry.attempts(row.id, 10).await.unwrap();
+    assert_eq!(attempts.last().unwrap().outcome.as_deref(), Some("recovered"));
+
+    let again = f.registry.recover("worker", at(11), LEASE).await.unwrap();
+    assert!(again.requeued.is_empty(), "recovering twice finds nothing the second time");
+    let next = f.claim(at(12)).await.unwrap();
+    assert_eq!((next.download.id, next.fence.epoch()), (row.id, 2));
+    assert_eq!(f.registry.resume_point(row.id).await.unwrap().unwrap().ranges, [0..30]);
+}
+
+#[tokio::test]
+async fn rows_that_were_being_published_are_handed_to_the_caller() {
+    let f = open().await;
+    let claim = f.begun("film").await;
+    f.durable(&claim, 0..100).await;
+    f.registry.seal(&claim.fence, at(3)).await.unwrap();
+
+    let f = f.reopen().await;
+    let recovered = f.registry.recover("worker", at(10), LEASE).await.unwrap();
+    assert!(recovered.requeued.is_empty());
+    let [ours] = recovered.finalizing.as_slice() else { panic!("{recovered:?}") };
+    assert_eq!((ours.download.state, ours.fence.epoch()), (S::Finalizing, 2));
+    assert!(f.registry.finish(&claim.fence, at(11)).await.is_err(), "the dead worker's fence is down");
+    assert_eq!(f.registry.finish(&ours.fence, at(12)).await.unwrap().state, S::Completed);
+}
+
+#[tokio::test]
+async fn rows_of_a_living_process_elsewhere_are_left_alone() {
+    let f = open().await;
+    f.enqueue("ours").await;
+    f.enqueue("theirs").await;
+    let ours = f.claim_as("one", at(1)).await.unwrap();
+    let theirs = f.claim_as("two", at(1)).await.unwrap();
+    let recovered = f.registry.recover("one", at(2), LEASE).await.unwrap();
+    assert_eq!(recovered.requeued, [ours.download.id]);
+    assert_eq!(f.row(&theirs).await.state, S::Downloading);
+
+    let recovered = f.registry.recover("one", at(60_001), LEASE).await.unwrap();
+    assert_eq!(recovered.requeued, [theirs.download.id], "a lease that ran out is anyone's");
+}
+
+#[tokio::test]
+async fn everything_else_is_where_it_was() {
+    let f = open().await;
+    let paused = f.enqueue("paused").await;
+    f.registry.pause(paused.id, at(1)).await.unwrap();
+    let waiting = f.begun("waiting").await;
+    f.registry.wait(&waiting.fence, at(900), &Problem::new("busy", "busy"), at(2)).await.unwrap();
+    let done = f.published("done").await;
+    let before = f.registry.list(&Default::default()).await.unwrap().items;
+
+    let f = f.reopen().await;
+    f.registry.recover("worker", at(10), LEASE).await.unwrap();
+    assert_eq!(f.registry.list(&Default::default()).await.unwrap().items, before);
+    assert_eq!(f.registry.next_due(at(10)).await.unwrap(), Some(at(900)));
+    assert_eq!(before[0].id, done.id);
+}
+
+#[tokio::test]
+async fn a_row_that_ran_out_of_attempts_comes_back_by_itself() {
+    let f = open().await;
+    let claim = f.begun("film").await;
+    f.durable(&claim, 0..30).await;
+    let next = Next::GiveUp { retryable: true, retry_at: Some(at(1_800_000)) };
+    let failed = FailedTry { problem: Problem::new("refused", "refused"), reset_bytes: 0, next };
+    f.registry.record_failure(&claim.fence, &failed, at(3)).await.unwrap();
+
+    assert_eq!(f.registry.next_due(at(4)).await.unwrap(), Some(at(1_800_000)));
+    assert!(f.claim(at(1_800_000)).await.is_none(), "failed rows are not claimed");
+    assert!(f.registry.revive_failed(at(1_799_999)).await.unwrap().is_empty());
+    assert_eq!(f.registry.revive_failed(at(1_800_000)).await.unwrap(), [claim.download.id]);
+    let row = f.row(&claim).await;
+    assert_eq!((row.state, row.attempts, row.durable, row.retryable), (S::Queued, 0, 30, false));
+}
+
+#[tokio::test]
+async fn a_worker_that_stops_in_good_order_leaves_its_row_for_the_next() {
+    let f = open().await;
+    let claim = f.begun("film").await;
+    f.durable(&claim, 0..30).await;
+    let row = f.registry.release(&claim.fence, at(5)).await.unwrap();
+    assert_eq!((row.state, row.attempts, row.durable), (S::Queued, 0, 30));
+}
