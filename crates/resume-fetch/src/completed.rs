@@ -1,0 +1,29 @@
+//! What a finished download has to say for itself.
+
+/// A published file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completed {
+    /// Complete-length in bytes.
+    pub total: u64,
+    /// New bytes this call received from the peer.
+    pub received: u64,
+    /// Bytes that were already held when this call began.
+    pub resumed_from: u64,
+    /// Restarts in this call.
+    pub restarts: u32,
+    /// How the whole was verified.
+    pub verified: Verified,
+}
+
+/// What vouches for a published file beyond its length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verified {
+    /// The caller's digest matches.
+    Digest,
+    /// The digest the peer itself announced (`Repr-Digest`, RFC 9530) matches: nothing was damaged on the way.
+    PeerDigest,
+    /// Every piece came under one strong validator, or in one piece.
+    Validator,
+    /// Pieces were joined by comparing their overlap: evidence, not proof.
+    Overlap,
+}

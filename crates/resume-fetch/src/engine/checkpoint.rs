@@ -1,0 +1,183 @@
+//! Checkpoints: write, then sync, then record, beside the transfer.
+
+use std::ops::Range;
+
+use super::Engine;
+use crate::error::{FetchErrorKind, LocalError};
+use crate::lease::blocking;
+use crate::ledger::LedgerError;
+use crate::range_set::RangeSet;
+use crate::transport::BoxFuture;
+
+/// A checkpoint in flight: the ranges it covers, and its end.
+pub(super) type Checkpoint = BoxFuture<'static, (RangeSet, Result<(), CheckpointError>)>;
+
+#[derive(Debug)]
+pub(super) enum CheckpointError {
+    Sync(LocalError),
+    Record(LedgerError),
+}
+
+impl Engine {
+    /// Whether as much is waiting for the disk as a crash may cost: then no report is taken, so that workers wait too,
+    /// and with them the network.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.checkpoint.is_some() && self.state.undurable().len() >= self.checkpoint_at()
+    }
+
+    /// Starts a checkpoint when enough is written, or sets the clock for one.
+    pub(super) fn checkpoint_if_due(&mut self) {
+        if self.checkpoint.is_some() {
+            return;
+        }
+        let waiting = self.state.undurable().len();
+        if waiting >= self.checkpoint_at() {
+            self.start_checkpoint();
+        } else if waiting > 0 && self.checkpoint_due.is_none() {
+            self.checkpoint_due = Some(self.shared.clock.sleep(self.shared.request.checkpoint_interval));
+        }
+    }
+
+    pub(super) fn start_checkpoint(&mut self) {
+        let ranges = self.state.undurable();
+        if self.checkpoint.is_some() || ranges.is_empty() {
+            return;
+        }
+        self.checkpoint_due = None;
+        let (part, generation) = (self.shared.part.clone(), self.state.generation);
+        let list: Vec<_> = ranges.iter().collect();
+        let ahead = self.reserve_ahead();
+        let record = self.on_ledger(move |ledger| async move { ledger.record(generation, &list).await });
+        self.checkpoint = Some(Box::pin(async move {
+            let synced = blocking(&part, move |part| {
+                part.sync()?;
+                part.reserve(ahead);
+                Ok(())
+            });
+            let result = match synced.await {
+                Err(error) => Err(CheckpointError::Sync(error)),
+                Ok(()) => record.await.map_err(CheckpointError::Record),
+            };
+            (ranges, result)
+        }));
+    }
+
+    pub(super) fn checkpointed(
+        &mut self,
+        ranges: &RangeSet,
+        result: Result<(), CheckpointError>,
+    ) -> Result<(), FetchErrorKind> {
+        match result {
+            Ok(()) => {
+                self.attempts.progress(ranges.len(), self.shared.request.retry.attempts_reset_bytes);
+                self.state.durable.extend(ranges.iter());
+                self.show_same_phase();
+                Ok(())
+            }
+            Err(CheckpointError::Sync(error)) => {
+                // The kernel may have dropped these pages and will not say so twice: they count as never written, and
+                // whatever else was written since the last good sync is not believed either.
+                self.state.written = self.state.durable.clone();
+                Err(error.into())
+            }
+            Err(CheckpointError::Record(error)) => Err(error.into()),
+        }
+    }
+
+    /// Brings everything written onto the record.
+    pub(super) async fn settle(&mut self) -> Result<(), FetchErrorKind> {
+        loop {
+            if let Some(checkpoint) = self.checkpoint.as_mut() {
+                let (ranges, result) = checkpoint.await;
+                self.checkpoint = None;
+                self.checkpointed(&ranges, result)?;
+            }
+            self.start_checkpoint();
+            if self.checkpoint.is_none() {
+                self.checkpoint_due = None;
+                return Ok(());
+            }
+        }
+    }
+
+    /// The range to keep room for next: a little ahead of what is written, so that the file lies together and a promise
+    /// of the peer does not fill the disk.
+    fn reserve_ahead(&mut self) -> Range<u64> {
+        let end = self.state.written.iter().last().map_or(0, |run| run.end);
+        let total = self.state.total().unwrap_or(end);
+        let until = (end + RESERVE).min(total);
+        if until < self.reserved.saturating_add(RESERVE / 2).min(total) {
+            return 0..0;
+        }
+        let from = end.max(self.reserved).min(until);
+        self.reserved = until;
+        from..until
+    }
+
+    /// Half of what a crash may cost: the other half arrives while this one is being synced.
+    fn checkpoint_at(&self) -> u64 {
+        (self.shared.request.checkpoint_bytes / 2).max(1)
+    }
+}
+
+/// How far ahead of the last written byte room is kept.
+const RESERVE: u64 = 8 << 20;
+
+#[cfg(all(test, feature = "reqwest"))]
+mod tests {
+    use std::sync::Arc;
+
+    use retry_kit::TokioClock;
+    use scripted_peer::{Representation, ScriptedPeer};
+    use tokio::sync::{mpsc, watch};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::error::FetchError;
+    use crate::event::Progress;
+    use crate::lease::Shared;
+    use crate::ledger::{Ledger, MemoryLedger};
+    use crate::part_file::PartFile;
+    use crate::request::FetchRequest;
+    use crate::reqwest_transport::ReqwestTransport;
+
+    /// Downloads 1 MiB into `device`, which has something against it.
+    #[expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+    async fn into_device(device: &str) -> (FetchError, Arc<MemoryLedger>) {
+        let peer = ScriptedPeer::start().await;
+        peer.serve("/file", Representation::seeded(7, 1 << 20).etag("\"a\""));
+        let request = FetchRequest::new(&peer.url("/file"), "/nowhere/x").unwrap();
+        let shared = Shared {
+            transport: Arc::new(ReqwestTransport::new(std::time::Duration::from_secs(10)).unwrap()),
+            clock: Arc::new(TokioClock),
+            request,
+            part: PartFile::over(device),
+            stop: CancellationToken::new(),
+        };
+        let ledger = Arc::new(MemoryLedger::new());
+        let progress = watch::channel(Progress::default()).0;
+        let events = mpsc::unbounded_channel().0;
+        let rng = fastrand::Rng::with_seed(1);
+        let engine =
+            Engine::new(Arc::new(shared), Arc::clone(&ledger) as Arc<dyn Ledger>, events, progress, rng);
+        (engine.run(None).await.unwrap_err(), ledger)
+    }
+
+    #[tokio::test]
+    async fn a_failed_sync_ends_the_download_and_nothing_it_covered_is_ever_on_record() {
+        // Takes every byte and cannot be synced.
+        let (error, ledger) = into_device("/dev/null").await;
+        assert!(error.kind.to_string().starts_with("cannot sync /dev/null"), "{error}");
+        let record = ledger.load().await.unwrap().expect("it had begun");
+        assert!(record.durable.is_empty(), "{record:?}");
+        assert_eq!(error.bytes_kept, 0);
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_ends_the_download_as_something_that_passes() {
+        let (error, ledger) = into_device("/dev/full").await;
+        assert!(matches!(&error.kind, FetchErrorKind::Local(local) if local.is_full()), "{error}");
+        assert!(error.kind.is_retryable());
+        assert!(ledger.load().await.unwrap().is_some_and(|record| record.durable.is_empty()));
+    }
+}

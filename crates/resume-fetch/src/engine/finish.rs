@@ -1,0 +1,71 @@
+//! The end: verify the whole, seal it, give it its name.
+
+use super::Engine;
+use crate::completed::{Completed, Verified};
+use crate::error::{FetchErrorKind, LocalError};
+use crate::event::{Event, Phase};
+use crate::restart_reason::RestartReason;
+
+/// What the bytes turned out to be.
+pub(super) enum Verdict {
+    Right,
+    /// Not what was asked for, and given up; one clean run may tell which of several answers was at fault.
+    TryAgain,
+}
+
+impl Engine {
+    /// Compares the whole with the digest the caller or the peer named.
+    pub(super) async fn verify(&mut self, total: u64) -> Result<Verdict, FetchErrorKind> {
+        let unproven = self.by_overlap || (self.resumed_from > 0 && !self.state.identity.is_proof());
+        self.verified = if unproven { Verified::Overlap } else { Verified::Validator };
+        let (digest, verified) = match (self.shared.request.digest, self.repr_digest) {
+            (Some(ours), _) => (ours, Verified::Digest),
+            (None, Some(theirs)) => (theirs, Verified::PeerDigest),
+            (None, None) => return Ok(Verdict::Right),
+        };
+        self.tell(Event::Verifying);
+        self.show(Phase::Verifying, 0);
+        let stop = self.shared.stop.clone();
+        let outcome = self
+            .on_part(move |part| Ok(digest.verify(total, &stop, |buffer, at| part.read_at(buffer, at))))
+            .await?;
+        let wrong = match outcome {
+            Ok(()) => {
+                self.verified = verified;
+                return Ok(Verdict::Right);
+            }
+            // Unreadable bytes are as good as wrong ones.
+            Err(
+                wrong
+                @ (FetchErrorKind::DigestMismatch { .. } | FetchErrorKind::Local(LocalError::Io { .. })),
+            ) => wrong,
+            Err(other) => return Err(other),
+        };
+        // Never resumed into, whatever comes next.
+        let joined = self.resumed_from > 0 || self.pieces > 1;
+        let first_time = !std::mem::replace(&mut self.corrupted, true);
+        self.give_up_held_bytes(RestartReason::Corruption).await?;
+        // A file that came whole in one answer would only come the same way again.
+        if joined && first_time { Ok(Verdict::TryAgain) } else { Err(wrong) }
+    }
+
+    /// Seals the part and gives it its name.
+    pub(super) async fn publish(&mut self, total: u64) -> Result<Completed, FetchErrorKind> {
+        self.show(Phase::Finalizing, 0);
+        debug_assert!(self.state.durable.covers(&(0..total)), "only what is on record gets a name");
+        let sealed = self.on_part(move |part| part.clone().seal(total)).await?;
+        let generation = self.state.generation;
+        self.on_ledger(move |ledger| async move { ledger.seal(generation, total).await }).await?;
+        let (target, replace) = (self.shared.request.target.clone(), self.shared.request.replace);
+        self.on_part(move |_| Ok(sealed.publish(&target, replace))).await??;
+        self.on_ledger(|ledger| async move { ledger.finish().await }).await?;
+        self.show(Phase::Finalizing, 0);
+        Ok(Completed {
+            total,
+            received: self.received,
+            resumed_from: self.resumed_from,
+            restarts: self.restarts,
+            verified: self.verified,
+        })
+    }
+}

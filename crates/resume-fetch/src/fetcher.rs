@@ -1,0 +1,183 @@
+//! Starting downloads, and the handle that owns one.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use retry_kit::SharedClock;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::completed::{Completed, Verified};
+use crate::engine::Engine;
+use crate::error::{FetchError, FetchErrorKind};
+use crate::event::{Event, Progress};
+use crate::lease::Shared;
+use crate::ledger::Ledger;
+use crate::open::{Opened, open};
+use crate::request::FetchRequest;
+use crate::transport::Transport;
+
+/// What all downloads of a process share: the way to peers, the time, and chance.
+pub struct Fetcher {
+    transport: Arc<dyn Transport>,
+    clock: SharedClock,
+    rng: Mutex<fastrand::Rng>,
+}
+
+impl Fetcher {
+    /// A fetcher over `transport`. Waits are measured by `clock` and jittered by `rng`.
+    pub fn new(transport: impl Transport, clock: SharedClock, rng: fastrand::Rng) -> Self {
+        Self { transport: Arc::new(transport), clock, rng: Mutex::new(rng) }
+    }
+
+    /// Starts a download on the current tokio runtime.
+    ///
+    /// What `ledger` remembers is continued; a [`SidecarLedger`](crate::SidecarLedger) beside the part is the usual
+    /// choice without a database.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn start(&self, request: FetchRequest, ledger: impl Ledger) -> Download {
+        let stop = CancellationToken::new();
+        let (events, inbox) = mpsc::unbounded_channel();
+        let (progress, snapshot) = watch::channel(Progress::default());
+        let rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner).fork();
+        let call = Call {
+            transport: Arc::clone(&self.transport),
+            clock: Arc::clone(&self.clock),
+            ledger: Arc::new(ledger),
+            request,
+            stop: stop.clone(),
+        };
+        let task = tokio::spawn(call.run(events, progress, rng));
+        Download { task, stop, events: inbox, progress: snapshot }
+    }
+}
+
+impl fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetcher").finish_non_exhaustive()
+    }
+}
+
+/// A running download: a future of its end, and a window on the way there.
+///
+/// Dropping it ends the download at its next await. The part file and its record stay, nothing is leaked, and the
+/// next download of the same target continues; only what was not checkpointed is fetched again.
+#[derive(Debug)]
+#[must_use = "a download ends when its handle is dropped"]
+pub struct Download {
+    task: JoinHandle<Result<Completed, FetchError>>,
+    stop: CancellationToken,
+    events: mpsc::UnboundedReceiver<Event>,
+    progress: watch::Receiver<Progress>,
+}
+
+impl Download {
+    /// A token that, cancelled, ends the download in good order: what was received is written, synced and recorded,
+    /// and the result is [`FetchErrorKind::Stopped`].
+    pub fn stopper(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// The current snapshot; the newest always wins, none is queued.
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+
+    /// Takes the events out of the handle, to be awaited beside it. Afterwards [`Download::next_event`] has none.
+    pub fn take_events(&mut self) -> Events {
+        Events(std::mem::replace(&mut self.events, mpsc::unbounded_channel().1))
+    }
+
+    /// The next event, or `None` when the download has ended and all were taken.
+    ///
+    /// # Cancel safety
+    /// Safe. No event is lost.
+    pub async fn next_event(&mut self) -> Option<Event> {
+        self.events.recv().await
+    }
+}
+
+/// The events of a [`Download`], in order; none is ever lost. A [`Stream`] as well.
+#[derive(Debug)]
+pub struct Events(mpsc::UnboundedReceiver<Event>);
+
+impl Events {
+    /// The next event, or `None` when the download has ended and all were taken.
+    ///
+    /// # Cancel safety
+    /// Safe. No event is lost.
+    pub async fn next(&mut self) -> Option<Event> {
+        self.0.recv().await
+    }
+}
+
+impl Stream for Events {
+    type Item = Event;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.0.poll_recv(context)
+    }
+}
+
+impl Future for Download {
+    type Output = Result<Completed, FetchError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match ready!(Pin::new(&mut self.task).poll(context)) {
+            Ok(result) => Poll::Ready(result),
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => {
+                let (kind, history) = (FetchErrorKind::Stopped, Vec::new());
+                Poll::Ready(Err(FetchError { kind, bytes_kept: 0, attempts: 0, history }))
+            }
+        }
+    }
+}
+
+impl Drop for Download {
+    fn drop(&mut self) {
+        self.task.abort();
+        // Work on a blocking thread cannot be aborted; what takes long there looks at this.
+        self.stop.cancel();
+    }
+}
+
+struct Call {
+    transport: Arc<dyn Transport>,
+    clock: SharedClock,
+    ledger: Arc<dyn Ledger>,
+    request: FetchRequest,
+    stop: CancellationToken,
+}
+
+impl Call {
+    async fn run(
+        self,
+        events: mpsc::UnboundedSender<Event>,
+        progress: watch::Sender<Progress>,
+        rng: fastrand::Rng,
+    ) -> Result<Completed, FetchError> {
+        let Self { transport, clock, ledger, request, stop } = self;
+        let attempts = request.failures;
+        match open(&request, &*ledger, &clock, &stop).await {
+            Ok(Opened::Published(total)) => Ok(Completed {
+                total,
+                received: 0,
+                resumed_from: total,
+                restarts: 0,
+                verified: Verified::Validator,
+            }),
+            Ok(Opened::Part(part, record)) => {
+                let shared = Arc::new(Shared { transport, clock, request, part, stop });
+                Engine::new(shared, ledger, events, progress, rng).run(record).await
+            }
+            Err(kind) => Err(FetchError { kind, bytes_kept: 0, attempts, history: Vec::new() }),
+        }
+    }
+}

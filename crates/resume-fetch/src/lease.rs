@@ -1,0 +1,158 @@
+//! One worker, one lease: ask for a range, have the answer judged, bring the body to disk.
+//!
+//! A worker owns no state of the download. It reports to the engine and waits for its word before it writes, so that
+//! a restart is on record before anything is destroyed.
+
+mod ask;
+mod receive;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use retry_kit::SharedClock;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use self::ask::Answered;
+use self::receive::Receiver;
+use crate::decide::{Decision, Take};
+use crate::digest::Digest;
+use crate::error::{AttemptError, LocalError};
+use crate::identity::Identity;
+use crate::part_file::PartFile;
+use crate::redirect::RedirectError;
+use crate::request::FetchRequest;
+use crate::restart_reason::RestartReason;
+use crate::transport::Transport;
+
+/// What every worker of a download shares.
+pub(crate) struct Shared {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) clock: SharedClock,
+    pub(crate) request: FetchRequest,
+    pub(crate) part: PartFile,
+    pub(crate) stop: CancellationToken,
+}
+
+/// The bytes a worker is to bring, and what is known when it sets out.
+#[derive(Clone, Debug)]
+pub(crate) struct Lease {
+    pub(crate) identity: Identity,
+    /// First offset wanted.
+    pub(crate) from: u64,
+    /// One past the last offset wanted; `None` up to the end of the representation.
+    pub(crate) until: Option<u64>,
+    /// Where the run of held bytes that ends at `from` begins.
+    pub(crate) held_from: u64,
+    /// Ask for the whole representation: a restart is due and needs a body.
+    pub(crate) whole: bool,
+    /// A validator is not enough: the answer has to overlap what is held.
+    pub(crate) compare: bool,
+    /// The peer has ignored a range before.
+    pub(crate) ignores_ranges: bool,
+    /// What the peer said about the digest of the whole.
+    pub(crate) repr_digest: Option<Digest>,
+}
+
+/// What a worker tells the engine.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// An answer that can be written, and whose overlap is equal; nothing is written before `go` says in which
+    /// generation.
+    Answered {
+        take: Take,
+        restart: Option<RestartReason>,
+        repr_digest: Option<Digest>,
+        go: oneshot::Sender<u64>,
+    },
+    /// Bytes reached the part file.
+    Written { generation: u64, range: Range<u64> },
+    /// The worker is done.
+    Ended(LeaseEnd),
+}
+
+/// How a lease ended.
+#[derive(Debug)]
+pub(crate) enum LeaseEnd {
+    /// Everything the answer promised is written.
+    Filled,
+    /// A body of unknown length ended cleanly at this offset.
+    EndOfBody(u64),
+    /// The peer confirmed that nothing is missing.
+    Complete(u64),
+    /// Held bytes are worthless, and this answer has none to start over with.
+    Restart(RestartReason),
+    /// The attempt failed.
+    Failed {
+        error: AttemptError,
+        /// The peer's Retry-After.
+        hint: Option<Duration>,
+        /// Whether it failed at an address the peer had sent us on to.
+        redirected: bool,
+    },
+    /// Asked to stop; what was received is written.
+    Stopped,
+}
+
+/// Works on `lease` to its end. The last report is always [`Report::Ended`], unless the engine has gone.
+pub(crate) async fn work(shared: Arc<Shared>, lease: Lease, reports: mpsc::Sender<Report>) {
+    let end = match (Worker { shared, reports: reports.clone() }).attempt(&lease).await {
+        Ok(end) => end,
+        Err(Failure { error, hint, redirected }) => LeaseEnd::Failed { error, hint, redirected },
+    };
+    // The engine only stops listening when it is dropped, and then nobody wants to know.
+    let _ = reports.send(Report::Ended(end)).await;
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    reports: mpsc::Sender<Report>,
+}
+
+struct Failure {
+    error: AttemptError,
+    hint: Option<Duration>,
+    redirected: bool,
+}
+
+impl<E: Into<AttemptError>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), hint: None, redirected: false }
+    }
+}
+
+impl Worker {
+    async fn attempt(&self, lease: &Lease) -> Result<LeaseEnd, Failure> {
+        let Some(answered) = self.shared.stop.run_until_cancelled(self.ask(lease)).await else {
+            return Ok(LeaseEnd::Stopped);
+        };
+        let Answered { head, decision, body, hint, redirected } = answered?;
+        let (take, restart) = match decision {
+            Decision::Take(take) => (take, None),
+            Decision::Restart(reason, Some(take)) => (take, Some(reason)),
+            Decision::Restart(reason, None) => return Ok(LeaseEnd::Restart(reason)),
+            Decision::Complete { total } => return Ok(LeaseEnd::Complete(total)),
+            Decision::Refuse(error) => return Err(Failure { error: error.into(), hint, redirected }),
+            Decision::Redirect => return Err(RedirectError::BadLocation.into()),
+        };
+        Receiver::new(self, take, restart, &head, body).run().await
+    }
+}
+
+/// Runs blocking work on the part file.
+pub(crate) fn blocking<T, F>(
+    part: &PartFile,
+    work: F,
+) -> impl Future<Output = Result<T, LocalError>> + Send + use<T, F>
+where
+    T: Send + 'static,
+    F: FnOnce(&PartFile) -> Result<T, LocalError> + Send + 'static,
+{
+    let part = part.clone();
+    async move {
+        let path = part.path().to_path_buf();
+        let outcome = crate::disk::blocking(move || Ok(work(&part))).await;
+        outcome.unwrap_or_else(|error| Err(LocalError::io("work on", path)(error)))
+    }
+}

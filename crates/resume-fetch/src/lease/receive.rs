@@ -1,0 +1,351 @@
+//! One body on its way to the disk: compared where it overlaps what is held, gathered, written in large pieces off the
+//! async threads.
+//!
+//! Nothing is written and nothing goes on record before the overlap has turned out equal. Memory is bounded by one
+//! piece gathered, one being written and one reported.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use retry_kit::Sleep;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::{Failure, LeaseEnd, Report, Shared, Worker, blocking};
+use crate::answer::{AnswerHead, LengthField};
+use crate::decide::Take;
+use crate::digest::Digest;
+use crate::error::{AnswerError, AttemptError, LocalError};
+use crate::restart_reason::RestartReason;
+use crate::stall::StallWatch;
+use crate::transport::{BodyStream, TransportError};
+
+pub(super) struct Receiver<'a> {
+    worker: &'a Worker,
+    take: Take,
+    restart: Option<RestartReason>,
+    repr_digest: Option<Digest>,
+    /// No head announced where this body ends: that it goes on past `until` shows only when it does.
+    open_ended: bool,
+    body: BodyStream,
+    /// Offset of the next byte from the network.
+    at: u64,
+    /// Where the bytes belong; `None` until the engine has put the answer on record.
+    generation: Option<u64>,
+    gathered: Vec<Bytes>,
+    gathered_from: u64,
+    gathered_len: u64,
+    gathered_since: Option<Instant>,
+    piece: u64,
+    writing: Option<Writing>,
+    watch: StallWatch,
+}
+
+/// A write in flight, and the range it covers.
+struct Writing {
+    range: Range<u64>,
+    end: JoinHandle<Result<(), LocalError>>,
+}
+
+enum Next {
+    Frame(Option<Result<Bytes, TransportError>>),
+    Written(Result<(), LocalError>),
+    Alarm,
+    Stop,
+}
+
+impl<'a> Receiver<'a> {
+    pub(super) fn new(
+        worker: &'a Worker,
+        take: Take,
+        restart: Option<RestartReason>,
+        head: &AnswerHead,
+        body: BodyStream,
+    ) -> Self {
+        let Shared { request, clock, .. } = &*worker.shared;
+        let watch = StallWatch::new(request.idle_timeout, request.low_speed, clock.now());
+        let (at, from) = (take.body_from, take.write_from);
+        Self {
+            worker,
+            take,
+            restart,
+            repr_digest: head.repr_digest,
+            open_ended: head.length == LengthField::Absent && at == 0,
+            body,
+            at,
+            generation: None,
+            gathered: Vec::new(),
+            gathered_from: from,
+            gathered_len: 0,
+            gathered_since: None,
+            piece: (request.checkpoint_bytes / 8).clamp(MIN_PIECE, MAX_PIECE),
+            writing: None,
+            watch,
+        }
+    }
+
+    pub(super) async fn run(mut self) -> Result<LeaseEnd, Failure> {
+        let received = self.receive().await;
+        // Whatever ended the body: what was received before is kept.
+        let kept = self.flush().await;
+        let end = received?;
+        kept?;
+        Ok(end)
+    }
+
+    async fn receive(&mut self) -> Result<LeaseEnd, Failure> {
+        let Shared { clock, request, stop, .. } = &*self.worker.shared;
+        let mut alarm: (Instant, Sleep) = self.alarm();
+        loop {
+            if self.generation.is_none() && self.at >= self.take.write_from && !self.announce().await {
+                return Ok(LeaseEnd::Stopped);
+            }
+            if self.is_full() {
+                return self.ended_at_promise().await;
+            }
+            if self.next_alarm() < alarm.0 {
+                alarm = self.alarm();
+            }
+            let next = tokio::select! {
+                biased;
+                () = stop.cancelled() => Next::Stop,
+                written = join(&mut self.writing), if self.writing.is_some() => Next::Written(written),
+                frame = self.body.next() => Next::Frame(frame),
+                () = &mut alarm.1 => Next::Alarm,
+            };
+            match next {
+                Next::Stop => return Ok(LeaseEnd::Stopped),
+                Next::Written(result) => self.written(result).await?,
+                Next::Frame(Some(Ok(frame))) if frame.is_empty() => {}
+                Next::Frame(Some(Ok(frame))) => {
+                    let length = frame.len() as u64;
+                    self.watch.received(clock.now(), length);
+                    if let Some(end) = self.accept(frame).await? {
+                        return Ok(end);
+                    }
+                    self.throttle(length).await;
+                }
+                Next::Frame(Some(Err(error))) => return Err(error.into()),
+                Next::Frame(None) => return self.ended_by_peer(),
+                Next::Alarm => {
+                    self.watch.check(clock.now())?;
+                    let waited = |since: Instant| clock.now().saturating_duration_since(since);
+                    if self.gathered_since.is_some_and(|since| waited(since) >= GATHER_TIME) {
+                        self.write_gathered().await?;
+                    }
+                    alarm = self.alarm();
+                }
+            }
+            if let Some(max) = request.max_size.filter(|max| self.at > *max) {
+                return Err(AttemptError::Oversize { max }.into());
+            }
+        }
+    }
+
+    /// Has the answer put on record and learns the generation its bytes belong to; `false` when the engine has gone.
+    async fn announce(&mut self) -> bool {
+        let (go, word) = oneshot::channel();
+        let (take, restart, repr_digest) = (self.take.clone(), self.restart, self.repr_digest);
+        let before = self.worker.shared.clock.now();
+        if self.worker.reports.send(Report::Answered { take, restart, repr_digest, go }).await.is_err() {
+            return false;
+        }
+        self.generation = word.await.ok();
+        self.excuse_since(before);
+        self.generation.is_some()
+    }
+
+    /// Takes one frame: compares what overlaps, gathers what is new, drops what nobody promised.
+    async fn accept(&mut self, mut frame: Bytes) -> Result<Option<LeaseEnd>, Failure> {
+        if let Some(until) = self.take.until {
+            frame.truncate(usize::try_from(until - self.at).unwrap_or(usize::MAX));
+        }
+        let unseen = take_up_to(&mut frame, self.take.compare_from.saturating_sub(self.at));
+        self.at += unseen.len() as u64;
+        let overlap = take_up_to(&mut frame, self.take.write_from.saturating_sub(self.at));
+        if !overlap.is_empty() {
+            let length = overlap.len() as u64;
+            if !self.held_equals(overlap).await? {
+                return Ok(Some(LeaseEnd::Restart(RestartReason::OverlapMismatch)));
+            }
+            self.at += length;
+        }
+        if frame.is_empty() {
+            return Ok(None);
+        }
+        if self.generation.is_none() && !self.announce().await {
+            return Ok(Some(LeaseEnd::Stopped));
+        }
+        let allowed = self.worker.shared.request.max_size.map_or(u64::MAX, |max| max.saturating_sub(self.at));
+        let mut allowed = take_up_to(&mut frame, allowed);
+        while !allowed.is_empty() {
+            let bytes = take_up_to(&mut allowed, (self.piece - self.gathered_len).max(1));
+            self.at += bytes.len() as u64;
+            self.gather(bytes).await?;
+        }
+        // One byte too many is noticed by the caller, and never written.
+        self.at += frame.len() as u64;
+        Ok(None)
+    }
+
+    /// Keeps bytes for the next piece, and writes it when it is full.
+    async fn gather(&mut self, bytes: Bytes) -> Result<(), Failure> {
+        self.gathered_since.get_or_insert_with(|| self.worker.shared.clock.now());
+        self.gathered_len += bytes.len() as u64;
+        self.gathered.push(bytes);
+        let enough = self.gathered_len >= self.piece || self.gathered.len() >= MAX_FRAMES;
+        // The last bytes of an open-ended body stay back until it is known to end here.
+        if enough && !(self.open_ended && self.is_full()) {
+            self.write_gathered().await?;
+        }
+        Ok(())
+    }
+
+    /// Whether what we hold at the current offset is `theirs`.
+    fn held_equals(&self, theirs: Bytes) -> impl Future<Output = Result<bool, LocalError>> + Send + use<> {
+        let at = self.at;
+        blocking(&self.worker.shared.part, move |part| {
+            let mut ours = vec![0; theirs.len()];
+            part.read_at(&mut ours, at).map(|()| ours == theirs)
+        })
+    }
+
+    fn is_full(&self) -> bool {
+        self.take.until.is_some_and(|until| self.at >= until)
+    }
+
+    /// All promised bytes are in. Where no head announced a length, the body must not go on.
+    async fn ended_at_promise(&mut self) -> Result<LeaseEnd, Failure> {
+        let Shared { clock, request, stop, .. } = &*self.worker.shared;
+        if !self.open_ended {
+            return Ok(LeaseEnd::Filled);
+        }
+        let patience = clock.sleep(request.idle_timeout);
+        let rest = async {
+            while let Some(Ok(frame)) = self.body.next().await {
+                if !frame.is_empty() {
+                    return frame.len() as u64;
+                }
+            }
+            0
+        };
+        let more = tokio::select! {
+            more = rest => more,
+            // Everything that was asked for is here; whether the peer also closes its side is its own affair.
+            () = patience => 0,
+            () = stop.cancelled() => {
+                self.hold_back();
+                return Ok(LeaseEnd::Stopped);
+            }
+        };
+        if more == 0 {
+            return Ok(LeaseEnd::Filled);
+        }
+        self.hold_back();
+        Err(AnswerError::SizeMismatch { expected: self.at, actual: self.at.saturating_add(more) }.into())
+    }
+
+    /// Forgets the bytes not yet written: as long as they are missing, nobody takes the file for whole.
+    fn hold_back(&mut self) {
+        self.gathered.clear();
+        self.gathered_len = 0;
+        self.gathered_since = None;
+    }
+
+    fn ended_by_peer(&self) -> Result<LeaseEnd, Failure> {
+        match self.take.until {
+            Some(promised) => Err(AttemptError::Truncated { received: self.at, promised }.into()),
+            None => Ok(LeaseEnd::EndOfBody(self.at)),
+        }
+    }
+
+    fn next_alarm(&self) -> Instant {
+        let stall = self.watch.next_check(self.worker.shared.clock.now());
+        self.gathered_since.map_or(stall, |since| stall.min(since + GATHER_TIME))
+    }
+
+    fn alarm(&self) -> (Instant, Sleep) {
+        let at = self.next_alarm();
+        (at, self.worker.shared.clock.sleep_until(at))
+    }
+
+    async fn throttle(&mut self, bytes: u64) {
+        let Shared { clock, request, stop, .. } = &*self.worker.shared;
+        let before = clock.now();
+        stop.run_until_cancelled(request.limits.acquire(bytes)).await;
+        self.excuse_since(before);
+    }
+
+    /// Takes the time since `before` out of the peer's account: it was ours.
+    fn excuse_since(&mut self, before: Instant) {
+        let spent = self.worker.shared.clock.now().saturating_duration_since(before);
+        self.watch.excuse(spent);
+    }
+
+    /// Hands the gathered bytes to a blocking thread, after the write before has ended.
+    async fn write_gathered(&mut self) -> Result<(), Failure> {
+        if self.writing.is_some() {
+            let before = self.worker.shared.clock.now();
+            let result = join(&mut self.writing).await;
+            self.excuse_since(before);
+            self.written(result).await?;
+        }
+        let frames = std::mem::take(&mut self.gathered);
+        let range = self.gathered_from..self.gathered_from + self.gathered_len;
+        self.gathered_from = range.end;
+        self.gathered_len = 0;
+        self.gathered_since = None;
+        if !frames.is_empty() {
+            let (part, offset) = (self.worker.shared.part.clone(), range.start);
+            let end = tokio::task::spawn_blocking(move || part.write_at(&frames, offset));
+            self.writing = Some(Writing { range, end });
+        }
+        Ok(())
+    }
+
+    /// Reports a write that has ended. The engine may take its time: then the disk is behind, and we wait for it.
+    async fn written(&mut self, result: Result<(), LocalError>) -> Result<(), Failure> {
+        let Some(Writing { range, .. }) = self.writing.take() else { return Ok(()) };
+        result?;
+        let Some(generation) = self.generation else { return Ok(()) };
+        let before = self.worker.shared.clock.now();
+        let _ = self.worker.reports.send(Report::Written { generation, range }).await;
+        self.excuse_since(before);
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), Failure> {
+        self.write_gathered().await?;
+        if self.writing.is_some() {
+            let result = join(&mut self.writing).await;
+            self.written(result).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits for the write in flight; leaves its range for [`Receiver::written`]. Cancel safe.
+async fn join(writing: &mut Option<Writing>) -> Result<(), LocalError> {
+    let Some(Writing { end, .. }) = writing else { return std::future::pending().await };
+    match end.await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Splits at most `length` bytes off the front of `frame`.
+fn take_up_to(frame: &mut Bytes, length: u64) -> Bytes {
+    let length = usize::try_from(length).unwrap_or(usize::MAX).min(frame.len());
+    frame.split_to(length)
+}
+
+/// Bytes gathered before they are written, at most; an eighth of a checkpoint if that is less.
+const MAX_PIECE: u64 = 1 << 20;
+const MIN_PIECE: u64 = 16 << 10;
+/// Frames gathered before they are written: tiny frames must not pile up their own weight.
+const MAX_FRAMES: usize = 1024;
+/// Longest time bytes stay gathered.
+const GATHER_TIME: Duration = Duration::from_millis(100);

@@ -1,0 +1,166 @@
+//! The last step: a whole, synced part gets its final name, and the directory remembers it.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rustix::fs::{CWD, RenameFlags};
+
+use crate::disk::{self, existing};
+use crate::error::{FetchErrorKind, LocalError};
+use crate::part_file::PartFile;
+
+/// A part file with every byte present and synced. Only this can be published.
+#[derive(Debug)]
+pub(crate) struct SealedPart {
+    part: PartFile,
+    total: u64,
+}
+
+impl SealedPart {
+    pub(crate) fn new(part: PartFile, total: u64) -> Self {
+        Self { part, total }
+    }
+
+    /// Renames the part to `target` and syncs the directories on both sides. Blocking.
+    ///
+    /// Without `replace`, a file that appeared at `target` meanwhile wins: the part stays.
+    ///
+    /// # Errors
+    /// [`FetchErrorKind::AlreadyExists`]; [`LocalError::CrossDevice`] when no rename is possible;
+    /// [`LocalError::Io`] when the disk refuses.
+    pub(crate) fn publish(self, target: &Path, replace: bool) -> Result<u64, FetchErrorKind> {
+        let from = self.part.path().to_path_buf();
+        let renamed = if replace { std::fs::rename(&from, target) } else { rename_no_replace(&from, target) };
+        match renamed {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(FetchErrorKind::AlreadyExists(target.to_path_buf()));
+            }
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                return Err(LocalError::CrossDevice { part: from, target: target.to_path_buf() }.into());
+            }
+            Err(error) => return Err(LocalError::io("publish", target)(error).into()),
+        }
+        sync_names(&from, target)?;
+        Ok(self.total)
+    }
+}
+
+/// Makes the rename durable: until both directories are synced, a power cut may take it back. Blocking.
+pub(crate) fn sync_names(part: &Path, target: &Path) -> Result<(), LocalError> {
+    let (old, new) = (disk::parent(part), disk::parent(target));
+    disk::sync_dir(new).map_err(LocalError::io("sync the directory of", target))?;
+    if old != new {
+        disk::sync_dir(old).map_err(LocalError::io("sync the directory of", part))?;
+    }
+    Ok(())
+}
+
+/// Refuses a target that no rename could reach, before anything is downloaded for it. Blocking.
+pub(crate) fn check_reachable(part: &Path, target: &Path) -> Result<(), LocalError> {
+    let device = |path: &Path| {
+        let dir = disk::parent(path);
+        std::fs::metadata(dir).map(|meta| meta.dev()).map_err(LocalError::io("look at the directory", dir))
+    };
+    if device(part)? != device(target)? {
+        return Err(LocalError::CrossDevice { part: part.to_path_buf(), target: target.to_path_buf() });
+    }
+    match existing(target).map_err(LocalError::io("look at", target))? {
+        Some(meta) if meta.is_dir() => {
+            Err(LocalError::io("replace", target)(io::ErrorKind::IsADirectory.into()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP) => {
+            link_and_unlink(from, to)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// For filesystems that cannot be told not to replace: a second name, which fails when the target exists, then the
+/// first one goes. Where there are no second names either, only looking first is left.
+fn link_and_unlink(from: &Path, to: &Path) -> io::Result<()> {
+    match std::fs::hard_link(from, to) {
+        Ok(()) => std::fs::remove_file(from),
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) =>
+        {
+            match existing(to)? {
+                Some(_) => Err(io::ErrorKind::AlreadyExists.into()),
+                None => std::fs::rename(from, to),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn sealed(dir: &Path) -> SealedPart {
+        let part = PartFile::open(dir.join("x.part"), None).unwrap();
+        part.write_at(&[bytes::Bytes::from_static(b"whole and more")], 0).unwrap();
+        part.sync().unwrap();
+        part.seal(5).unwrap()
+    }
+
+    #[test]
+    fn the_part_becomes_the_target_with_exactly_its_bytes_and_ordinary_permissions() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("x");
+        sealed(dir.path()).publish(&target, false).unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"whole");
+        assert!(!dir.path().join("x.part").exists());
+        let plain = dir.path().join("plain");
+        std::fs::write(&plain, b"").unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode(&target), mode(&plain));
+    }
+
+    #[test]
+    fn a_target_that_appeared_meanwhile_is_never_replaced_unasked() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("x");
+        std::fs::write(&target, b"precious").unwrap();
+        let error = sealed(dir.path()).publish(&target, false).unwrap_err();
+        assert!(matches!(error, FetchErrorKind::AlreadyExists(_)), "{error}");
+        assert_eq!(std::fs::read(&target).unwrap(), b"precious");
+        assert!(dir.path().join("x.part").exists(), "the part stays");
+        sealed(dir.path()).publish(&target, true).unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"whole");
+    }
+
+    #[test]
+    fn without_a_rename_that_refuses_to_replace_a_second_name_does_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("a"), dir.path().join("b"));
+        std::fs::write(&from, b"new").unwrap();
+        std::fs::write(&to, b"precious").unwrap();
+        assert_eq!(link_and_unlink(&from, &to).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        std::fs::remove_file(&to).unwrap();
+        link_and_unlink(&from, &to).unwrap();
+        assert_eq!(std::fs::read(&to).unwrap(), b"new");
+        assert!(!from.exists());
+    }
+
+    #[test]
+    fn a_target_no_rename_can_reach_is_known_before_the_download() {
+        let dir = tempfile::tempdir().unwrap();
+        let part = dir.path().join("x.part");
+        check_reachable(&part, &dir.path().join("x")).unwrap();
+        std::fs::create_dir(dir.path().join("dir")).unwrap();
+        check_reachable(&part, &dir.path().join("dir")).unwrap_err();
+        check_reachable(&part, &dir.path().join("nowhere").join("x")).unwrap_err();
+        let elsewhere = check_reachable(&part, Path::new("/proc/x")).unwrap_err();
+        assert!(matches!(elsewhere, LocalError::CrossDevice { .. }), "{elsewhere}");
+    }
+}
