@@ -1,1 +1,23 @@
-//! peerd
+//! The peerd daemon and its command line.
+//!
+//! [`app`] says which pieces exist and how they meet; everything else is one of those pieces. Bytes out:
+//! [`http`] → [`library`] → `range-http`. Bytes in: [`downloads`] → `download-registry`, `resume-fetch`, `retry-kit`.
+//! [`config`] is read once at the start, [`cli`] is what people type.
+
+// The daemon is where time, chance and the environment enter: it hands them to the libraries.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "libraries are handed a clock and a generator; this is the hand"
+)]
+
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod downloads;
+pub mod exit;
+pub mod failure;
+pub mod http;
+pub mod library;
+pub mod metrics;
+pub mod state_dir;
+pub mod telemetry;

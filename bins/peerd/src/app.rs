@@ -1,0 +1,331 @@
+//! Which pieces exist and how they meet: built once, run until told to stop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroU64;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use download_registry::{LockError, OpenError, Options, Registry, StateLock};
+use http::StatusCode;
+use resume_fetch::{Fetcher, ReqwestTransport, Transport};
+use retry_kit::{Clock, RateLimiter, SharedClock, TokioClock};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Loaded, ResolvedPaths};
+use crate::downloads::{Downloads, Peers, Settings};
+use crate::exit::Exit;
+use crate::http::admin::{AdminApi, AdminOptions, AllowedHosts};
+use crate::http::auth::{Key, KeyDigest, KeySpec, Keys, Refusal};
+use crate::http::client_address::TrustedProxies;
+use crate::http::events::ServeEvents;
+use crate::http::failed_limit::FailedLimit;
+use crate::http::key_slots::KeySlots;
+use crate::http::peer::{PeerApi, PeerOptions};
+use crate::http::server::{Server, ServerOptions};
+use crate::library::{Library, Scope, ShareSpec};
+use crate::metrics::{self, Metrics};
+use crate::state_dir;
+
+/// A daemon with everything open and both listeners bound.
+pub struct App {
+    // Held for life: they keep a second daemon off the same state.
+    _locks: Vec<StateLock>,
+    registry: Registry,
+    downloads: Downloads,
+    library: Arc<Library>,
+    peer: (Server, Arc<PeerApi>),
+    admin: (Server, Arc<AdminApi>),
+    grace: Duration,
+    facts: Facts,
+}
+
+/// What the first lines of the log say.
+struct Facts {
+    state: PathBuf,
+    shares: usize,
+    peers: usize,
+}
+
+/// Why the daemon did not start.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct StartError {
+    /// The code the process ends with.
+    pub exit: Exit,
+    /// What is wrong, with the path or address, and what to do.
+    pub message: String,
+}
+
+impl App {
+    /// Opens, wires and binds. Nothing is served or downloaded yet.
+    ///
+    /// # Errors
+    /// [`StartError`] names the path or address that is in the way.
+    pub async fn build(loaded: Loaded) -> Result<Self, StartError> {
+        let Loaded { config, paths, .. } = loaded;
+        let clock: SharedClock = Arc::new(TokioClock);
+        state_dir::create_private(&paths.state)?;
+        let mut locks = vec![StateLock::acquire(&paths.state)?];
+        let registry_dir = paths.registry.parent().unwrap_or(&paths.state);
+        if registry_dir != paths.state {
+            // A registry elsewhere is state, too: two daemons on it would take each other's rows.
+            locks.push(StateLock::acquire(registry_dir)?);
+        }
+        let registry = Registry::open(&paths.registry, &Options::default()).await?;
+        let key = state_dir::admin_key(&paths.state)?;
+        prepare_directories(&paths)?;
+
+        let metrics = Arc::new(Metrics::new());
+        let library = Arc::new(library(&config, Arc::clone(&clock)).map_err(|error| invalid(&error))?);
+        let downloads =
+            downloads(&config, &paths, registry.clone(), Arc::clone(&clock), Arc::clone(&metrics))?;
+        let admin_key =
+            Key { name: "admin".to_owned(), digest: KeyDigest::of(key.expose()), scope: Scope::All };
+        let admin = AdminApi::new(
+            downloads.clone(),
+            Arc::clone(&library),
+            Arc::clone(&metrics),
+            Keys::new(config.admin.require_key, [admin_key]),
+            AdminOptions {
+                metrics_key: config.admin.metrics_key && config.admin.require_key,
+                allowed_hosts: AllowedHosts::new(config.admin.allowed_hosts.clone()),
+            },
+        );
+        let peer = PeerApi::new(
+            Arc::clone(&library),
+            Arc::new(inbound_keys(&config)),
+            Arc::new(ServeMetrics(metrics)),
+            peer_options(&config, Arc::clone(&clock)),
+        );
+        let options = server_options(&config);
+        let peer_server = bind(&config.server.listen, options.clone()).await?;
+        let admin_server = bind(&config.admin.listen, options).await?;
+        Ok(Self {
+            _locks: locks,
+            registry,
+            downloads,
+            library,
+            peer: (peer_server, peer),
+            admin: (admin_server, admin),
+            grace: config.server.shutdown_grace,
+            facts: Facts { state: paths.state, shares: config.shares.len(), peers: config.peers.len() },
+        })
+    }
+
+    /// Serves and downloads until `shutdown` resolves, then leaves within the grace period.
+    ///
+    /// # Errors
+    /// When the queue cannot be recovered.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+        self.introduce();
+        let Self { registry, downloads, library, peer, admin, grace, _locks, .. } = self;
+        let stop = CancellationToken::new();
+        let serving = [
+            tokio::spawn({
+                let (server, api) = peer;
+                server.run(move |request, info| Arc::clone(&api).handle(request, info), stop.clone())
+            }),
+            tokio::spawn({
+                let (server, api) = admin;
+                server.run(move |request, info| Arc::clone(&api).handle(request, info), stop.clone())
+            }),
+        ];
+        let watch = tokio::spawn(library.watch(RESCAN, stop.clone()));
+        let started = downloads.start().await;
+        if started.is_ok() {
+            shutdown.await;
+            tracing::info!("stopping: transfers reach a checkpoint first");
+        }
+        stop.cancel();
+        downloads.stop(grace).await;
+        for server in serving {
+            server.await.ok();
+        }
+        watch.await.ok();
+        registry.close().await;
+        tracing::info!("stopped");
+        started
+    }
+
+    /// One line per fact, with the next command to type.
+    fn introduce(&self) {
+        let Facts { state, shares, peers } = &self.facts;
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), state = %state.display(), "peerd starts");
+        for address in self.peer.0.local_addrs() {
+            tracing::info!(listener = "peer", %address, "listening");
+        }
+        for address in self.admin.0.local_addrs() {
+            tracing::info!(listener = "admin", %address, "listening");
+        }
+        match shares {
+            0 => tracing::info!("nothing is shared; share a folder with: peerd serve --share DIR"),
+            shares => tracing::info!(shares, "sharing"),
+        }
+        match peers {
+            0 => tracing::info!("no peers yet; add [peers.NAME] to the configuration, or: peerd add URL"),
+            peers => tracing::info!(peers, "downloads: peerd add PEER/ITEM --wait"),
+        }
+    }
+}
+
+fn library(config: &Config, clock: SharedClock) -> anyhow::Result<Library> {
+    let specs = config.shares.iter().map(|(name, share)| ShareSpec {
+        name: name.clone(),
+        root: share.path.clone(),
+        include: share.include.clone(),
+        exclude: share.exclude.clone(),
+        follow_symlinks: share.follow_symlinks,
+    });
+    Ok(Library::new(specs.collect(), move || clock.wall())?)
+}
+
+fn downloads(
+    config: &Config,
+    paths: &ResolvedPaths,
+    registry: Registry,
+    clock: SharedClock,
+    metrics: Arc<Metrics>,
+) -> anyhow::Result<Downloads> {
+    let settings = Settings::new(config, paths)?;
+    let client =
+        reqwest::Client::builder().no_proxy().user_agent(concat!("peerd/", env!("CARGO_PKG_VERSION")));
+    let transport = ReqwestTransport::from_builder(client, config.downloads.connect_timeout)?;
+    let shared: Arc<dyn Transport> = Arc::new(transport.clone());
+    let peers = Peers::new(&config.peers, shared, Arc::clone(&clock))?;
+    let mut rng = fastrand::Rng::new();
+    let fetcher = Fetcher::new(transport, Arc::clone(&clock), rng.fork());
+    Ok(Downloads::new(registry, settings, peers, fetcher, clock, metrics, rng))
+}
+
+fn inbound_keys(config: &Config) -> Keys {
+    let keys = config.keys.iter().map(|(name, key)| {
+        Key::from(&KeySpec {
+            name: name.clone(),
+            secret: key.secret.expose().to_owned(),
+            shares: key.shares.clone(),
+        })
+    });
+    Keys::new(config.auth.require_key, keys)
+}
+
+fn peer_options(config: &Config, clock: SharedClock) -> PeerOptions {
+    let failed_limit = config.auth.failed_limit;
+    PeerOptions {
+        name: node_name(),
+        failed_limit: Arc::new(FailedLimit::new(failed_limit.max, failed_limit.per)),
+        key_slots: KeySlots::new(config.server.max_connections_per_key as usize),
+        trusted_proxies: TrustedProxies::new(config.server.trusted_proxies.clone()),
+        upload: RateLimiter::new(clock, NonZeroU64::new(config.limits.up.bytes()).into()),
+    }
+}
+
+fn server_options(config: &Config) -> ServerOptions {
+    ServerOptions {
+        max_connections: config.server.max_connections as usize,
+        header_timeout: config.server.header_timeout,
+        write_stall_timeout: config.server.write_stall_timeout,
+        shutdown_grace: config.server.shutdown_grace,
+    }
+}
+
+async fn bind(addresses: &[SocketAddr], options: ServerOptions) -> Result<Server, StartError> {
+    Server::bind(addresses, options).await.map_err(|error| {
+        let message = format!("{}; is another daemon running?", resume_fetch::describe(&error));
+        StartError { exit: Exit::General, message }
+    })
+}
+
+/// Makes the directories, and refuses two that no rename can cross.
+fn prepare_directories(paths: &ResolvedPaths) -> Result<(), StartError> {
+    let device = |path: &Path| -> io::Result<u64> {
+        std::fs::create_dir_all(path)?;
+        Ok(path.metadata()?.dev())
+    };
+    let of = |path: &Path| device(path).with_context(|| format!("cannot use {}", path.display()));
+    let (finished, unfinished) = (of(&paths.downloads)?, of(&paths.incomplete)?);
+    if finished != unfinished {
+        let message = format!(
+            "downloads.dir ({}) and downloads.incomplete_dir ({}) are on different filesystems: a finished file \
+             could not be moved into place in one step. Put them on the same filesystem",
+            paths.downloads.display(),
+            paths.incomplete.display()
+        );
+        return Err(StartError { exit: Exit::Config, message });
+    }
+    Ok(())
+}
+
+/// The machine's own name, as shown to peers.
+fn node_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "peerd".to_owned(), |name| name.trim().to_owned())
+}
+
+/// How often shares are walked even without a sign of change: network mounts give none.
+const RESCAN: Duration = Duration::from_secs(30);
+
+/// Counts what the public listener serves.
+struct ServeMetrics(Arc<Metrics>);
+
+impl ServeEvents for ServeMetrics {
+    fn answered(&self, route: &'static str, status: StatusCode) {
+        let label = metrics::RouteCode { route: route.to_owned(), code: status.as_str().to_owned() };
+        self.0.serve_requests.get_or_create(&label).inc();
+    }
+
+    fn range(&self, kind: &'static str) {
+        self.0.serve_ranges.get_or_create(&metrics::Kind { kind: kind.to_owned() }).inc();
+    }
+
+    fn sent(&self, share: &str, bytes: u64) {
+        self.0.serve_bytes.get_or_create(&metrics::Share { share: share.to_owned() }).inc_by(bytes);
+    }
+
+    fn body_began(&self) {
+        self.0.serve_active.inc();
+    }
+
+    fn body_ended(&self) {
+        self.0.serve_active.dec();
+    }
+
+    fn refused(&self, _refusal: Refusal) {
+        self.0.auth_failures.get_or_create(&metrics::Listener { listener: "peer".to_owned() }).inc();
+    }
+}
+
+fn invalid(error: &anyhow::Error) -> StartError {
+    StartError { exit: Exit::Config, message: format!("{error:#}") }
+}
+
+impl From<anyhow::Error> for StartError {
+    fn from(error: anyhow::Error) -> Self {
+        let exit = if error.chain().any(<dyn std::error::Error>::is::<io::Error>) {
+            Exit::LocalIo
+        } else {
+            Exit::General
+        };
+        Self { exit, message: format!("{error:#}") }
+    }
+}
+
+impl From<LockError> for StartError {
+    fn from(error: LockError) -> Self {
+        let exit = match &error {
+            LockError::Held { .. } => Exit::TryLater,
+            _ => Exit::LocalIo,
+        };
+        Self { exit, message: resume_fetch::describe(&error) }
+    }
+}
+
+impl From<OpenError> for StartError {
+    fn from(error: OpenError) -> Self {
+        let exit = if error.is_bad_file() { Exit::Data } else { Exit::LocalIo };
+        Self { exit, message: resume_fetch::describe(&error) }
+    }
+}

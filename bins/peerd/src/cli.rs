@@ -1,0 +1,188 @@
+//! The command line: what can be typed, and which code it ends with.
+//!
+//! stdout holds results, stderr the rest.
+
+mod add;
+mod bars;
+mod client;
+mod config;
+mod demo;
+mod get;
+mod ls;
+mod serve;
+mod signals;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::exit::Exit;
+
+/// Moves large files between machines that trust each other, over plain HTTP, so that nothing is ever lost.
+#[derive(Debug, Parser)]
+#[command(name = "peerd", version, about, after_help = FIRST_STEPS, max_term_width = 110)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const FIRST_STEPS: &str = "\
+First steps:
+  peerd demo                            watch a transfer being killed half-way and finish all the same
+  peerd serve --share ~/Videos          share a folder and download from peers
+  peerd get http://host/film.mkv        one resumable download, no daemon needed
+  peerd add bob/ITEM --wait             queue a download in the running daemon";
+
+/// Where the options stand that every command takes.
+const GENERAL: &str = "General";
+
+/// Options every command takes.
+#[derive(Debug, Args)]
+struct Global {
+    /// Configuration file
+    #[arg(short, long, global = true, value_name = "FILE", env = "PEERD_CONFIG", hide_env_values = true,
+          help_heading = GENERAL)]
+    config: Option<PathBuf>,
+    /// Admin address of the running daemon
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "PEERD_URL",
+        hide_env_values = true,
+        help_heading = "Daemon"
+    )]
+    url: Option<String>,
+    /// File with the key to send; the key of our own daemon is found by itself
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Daemon")]
+    api_key_file: Option<PathBuf>,
+    /// Say more (repeat for more)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet", help_heading = GENERAL)]
+    verbose: u8,
+    /// Say only what went wrong
+    #[arg(short, long, global = true, help_heading = GENERAL)]
+    quiet: bool,
+    /// Colours: auto, always or never; NO_COLOR counts as never
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true,
+          help_heading = GENERAL)]
+    color: ColorWhen,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum ColorWhen {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon: serve shares, download from peers
+    Serve(serve::Serve),
+    /// Download one URL to a file, resumably, without a daemon
+    Get(Box<get::Get>),
+    /// Show what this program is for: two daemons, one transfer, one kill, one whole file
+    Demo(demo::Demo),
+    /// Queue a download in the running daemon
+    Add(add::Add),
+    /// List the daemon's downloads
+    Ls(ls::Ls),
+    /// Show one download
+    Show(ls::Show),
+    /// Check the configuration and name every problem
+    CheckConfig(config::CheckConfig),
+    /// Look at the configuration
+    Config(config::ConfigCommand),
+    /// Print the version
+    Version(Version),
+}
+
+#[derive(Debug, Args)]
+struct Version {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the program with the process's arguments.
+pub fn main() -> ExitCode {
+    // Before anything builds a TLS client: reqwest wants a provider in the process.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    run(std::env::args_os()).into()
+}
+
+fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    let Cli { global, command } = cli;
+    match command {
+        Command::Serve(command) => command.run(&global),
+        Command::Get(command) => block_on(command.run(&global)),
+        Command::Demo(command) => block_on(command.run(&global)),
+        Command::Add(command) => block_on(command.run(&global)),
+        Command::Ls(command) => block_on(command.run(&global)),
+        Command::Show(command) => block_on(command.run(&global)),
+        Command::CheckConfig(command) => command.run(&global),
+        Command::Config(command) => command.run(&global),
+        Command::Version(Version { json: false }) => say(env!("CARGO_PKG_VERSION")),
+        Command::Version(Version { json: true }) => {
+            say(&serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }).to_string())
+        }
+    }
+}
+
+/// Prints a result. A reader that has gone (`| head`) is not an error of ours.
+fn say(line: &str) -> Exit {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{line}");
+    Exit::Done
+}
+
+/// Prints a remark for people, not for pipes.
+fn say_aside(global: &Global, line: &str) -> Exit {
+    if !global.quiet {
+        eprintln!("{line}");
+    }
+    Exit::Done
+}
+
+/// Prints why the command ends, and how.
+fn fail(exit: Exit, message: impl std::fmt::Display) -> Exit {
+    eprintln!("peerd: {message}");
+    exit
+}
+
+fn block_on(work: impl Future<Output = Exit>) -> Exit {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => fail(Exit::General, format_args!("cannot start: {error}")),
+    }
+}
+
+impl Global {
+    /// Whether a moving bar is wanted on stderr.
+    fn is_lively(&self) -> bool {
+        use std::io::IsTerminal;
+        !self.quiet && std::io::stderr().is_terminal()
+    }
+
+    /// Whether colours are wanted on stderr.
+    fn is_colourful(&self) -> bool {
+        use std::io::IsTerminal;
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        match self.color {
+            ColorWhen::Always => true,
+            ColorWhen::Never => false,
+            ColorWhen::Auto => !no_color && std::io::stderr().is_terminal(),
+        }
+    }
+}

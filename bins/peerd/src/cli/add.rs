@@ -1,0 +1,216 @@
+//! `peerd add`: queue a download in the running daemon, and watch it if asked.
+
+use std::time::Duration;
+
+use clap::Args;
+use http::Method;
+use retry_kit::{Clock, TokioClock};
+use serde_json::{Value, json};
+
+use super::bars::{Bar, size};
+use super::client::{CallError, Daemon};
+use super::{Global, fail, say, say_aside, signals};
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// Queue a download in the running daemon.
+#[derive(Debug, Args)]
+pub(super) struct Add {
+    /// PEER/ITEM of a configured peer, or an http(s) URL
+    #[arg(value_name = "PEER/ITEM")]
+    what: String,
+    /// File name to publish it under [default: the peer's]
+    #[arg(long, value_name = "NAME")]
+    filename: Option<String>,
+    /// -10 (last) to 10 (first)
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true,
+          value_parser = clap::value_parser!(i8).range(-10..=10))]
+    priority: i8,
+    /// SHA-256 the file must have
+    #[arg(long, value_name = "HEX")]
+    sha256: Option<String>,
+    /// BLAKE3 the file must have
+    #[arg(long, value_name = "HEX")]
+    blake3: Option<String>,
+    /// Queue it without starting it
+    #[arg(long, conflicts_with = "wait")]
+    paused: bool,
+    /// Stay until it is done, with a progress bar
+    #[arg(long)]
+    wait: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Add {
+    pub(super) async fn run(self, global: &Global) -> Exit {
+        let body = match self.body() {
+            Ok(body) => body,
+            Err(message) => return fail(Exit::Usage, message),
+        };
+        let daemon = match Daemon::find(global) {
+            Ok(daemon) => daemon,
+            Err(error) => return error.report(),
+        };
+        let row = match daemon.call(Method::POST, "/downloads", Some(body)).await {
+            Ok(row) => row,
+            Err(error) => return error.report(),
+        };
+        if !self.wait {
+            return self.queued(&row, global);
+        }
+        match self.watch(&daemon, &row, global).await {
+            Ok(exit) => exit,
+            Err(error) => error.report(),
+        }
+    }
+
+    fn body(&self) -> Result<Value, String> {
+        let mut body = if self.what.starts_with("http://") || self.what.starts_with("https://") {
+            json!({ "url": self.what })
+        } else {
+            let (peer, item) = self
+                .what
+                .split_once('/')
+                .filter(|(peer, item)| !peer.is_empty() && !item.is_empty())
+                .ok_or_else(|| format!("{}: neither PEER/ITEM nor an http(s) URL", self.what))?;
+            json!({ "peer": peer, "item": item })
+        };
+        body["priority"] = self.priority.into();
+        body["paused"] = self.paused.into();
+        for (name, value) in
+            [("filename", &self.filename), ("sha256", &self.sha256), ("blake3", &self.blake3)]
+        {
+            if let Some(value) = value {
+                body[name] = value.as_str().into();
+            }
+        }
+        Ok(body)
+    }
+
+    fn queued(&self, row: &Value, global: &Global) -> Exit {
+        if self.json {
+            return say(&row.to_string());
+        }
+        let id = row.get("id").and_then(Value::as_u64).unwrap_or_default();
+        say(&id.to_string());
+        say_aside(
+            global,
+            &format!("{} as {id}; see it with: peerd ls", if self.paused { "paused" } else { "queued" }),
+        )
+    }
+
+    async fn watch(&self, daemon: &Daemon, row: &Value, global: &Global) -> Result<Exit, CallError> {
+        let general = |error: std::io::Error| CallError { exit: Exit::General, message: error.to_string() };
+        let mut interrupted = Box::pin(signals::interrupted().map_err(general)?);
+        let id = row.get("id").and_then(Value::as_u64).unwrap_or_default();
+        let path = format!("/downloads/{id}");
+        let mut told = Told::default();
+        let mut bar = Bar::new(&title(row), !self.json && global.is_lively(), global.quiet || self.json);
+        let clock = TokioClock;
+        let mut silent_since = None;
+        loop {
+            let row = tokio::select! {
+                exit = &mut interrupted => {
+                    bar.finish();
+                    say_aside(global, &format!("the daemon goes on with {id}; see it with: peerd ls"));
+                    return Ok(exit);
+                }
+                row = daemon.call(Method::GET, &path, None) => row,
+            };
+            let row = match row {
+                Ok(row) => {
+                    silent_since = None;
+                    row
+                }
+                // The row goes on whether or not its daemon answers; a restart takes a moment.
+                Err(error) if error.exit == Exit::Unreachable => {
+                    if *silent_since.get_or_insert_with(|| clock.now()) + PATIENCE < clock.now() {
+                        bar.finish();
+                        return Err(error);
+                    }
+                    clock.sleep(POLL).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            told.changes(&row, &mut bar);
+            let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default();
+            match text("state") {
+                "completed" | "import_queued" | "imported" => {
+                    bar.finish();
+                    let total = row.get("total").and_then(Value::as_u64).unwrap_or_default();
+                    return Ok(match self.json {
+                        true => say(&row.to_string()),
+                        false => say(&format!("{} ({})", text("target"), size(total))),
+                    });
+                }
+                "failed" | "cancelled" => {
+                    bar.finish();
+                    if self.json {
+                        say(&row.to_string());
+                    }
+                    return Ok(ended_badly(&row, id));
+                }
+                "paused" if row.pointer("/error/kind").and_then(Value::as_str) == Some("disabled") => {
+                    bar.finish();
+                    let message =
+                        "downloads are disabled in the daemon's configuration; the row stays queued";
+                    return Err(CallError { exit: Exit::TryLater, message: message.to_owned() });
+                }
+                _ => clock.sleep(POLL).await,
+            }
+        }
+    }
+}
+
+fn title(row: &Value) -> String {
+    let text = |name: &str| row.get(name).and_then(Value::as_str);
+    text("filename").or_else(|| text("item")).or_else(|| text("url")).unwrap_or("download").to_owned()
+}
+
+fn ended_badly(row: &Value, id: u64) -> Exit {
+    let error = |name: &str| row.pointer(&format!("/error/{name}")).and_then(Value::as_str);
+    let exit = error("kind").and_then(Failure::from_kind).map_or(Exit::Failed, Failure::exit);
+    let message = error("message").unwrap_or("the download was cancelled");
+    fail(exit, format_args!("{id}: {message}"))
+}
+
+/// What the bar has told already.
+#[derive(Default)]
+struct Told {
+    state: String,
+    attempts: u64,
+    restarts: u64,
+}
+
+impl Told {
+    fn changes(&mut self, row: &Value, bar: &mut Bar) {
+        let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default();
+        let number = |name: &str| row.get(name).and_then(Value::as_u64);
+        let (attempts, restarts) =
+            (number("attempts").unwrap_or_default(), number("restarts").unwrap_or_default());
+        if restarts > self.restarts {
+            bar.restarted();
+            let reason = row.pointer("/last_restart/reason").and_then(Value::as_str).unwrap_or("changed");
+            bar.tell(&format!("starting over: {reason}"));
+        }
+        if attempts > self.attempts {
+            let message = row.pointer("/error/message").and_then(Value::as_str).unwrap_or("failed");
+            bar.tell(&format!("attempt {attempts}: {message}"));
+        }
+        if text("state") != self.state && matches!(text("state"), "waiting" | "paused" | "finalizing") {
+            bar.tell(text("state"));
+        }
+        self.state = text("state").to_owned();
+        (self.attempts, self.restarts) = (attempts, restarts);
+        let rate = row.get("rate").and_then(Value::as_f64).unwrap_or_default();
+        let eta = number("eta").map(Duration::from_secs);
+        bar.update(number("written").unwrap_or_default(), number("total"), rate, eta);
+    }
+}
+
+const POLL: Duration = Duration::from_millis(200);
+/// How long a daemon may be away while we wait for one of its downloads.
+const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,0 +1,149 @@
+//! Talks to the running daemon's admin API on behalf of the command line.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use serde_json::Value;
+
+use super::{Global, fail};
+use crate::config::{Config, Overrides, Sources};
+use crate::exit::Exit;
+
+/// A daemon to talk to, and the key it wants.
+pub(super) struct Daemon {
+    client: reqwest::Client,
+    base: String,
+    key: Option<String>,
+}
+
+/// Why the daemon gave no result.
+#[derive(Debug)]
+pub(super) struct CallError {
+    pub(super) exit: Exit,
+    pub(super) message: String,
+}
+
+impl CallError {
+    pub(super) fn report(&self) -> Exit {
+        fail(self.exit, &self.message)
+    }
+}
+
+impl Daemon {
+    /// Finds the daemon: `--url` and `--api-key-file` win, else the configuration says where it listens and where its
+    /// state with the key lies.
+    pub(super) fn find(global: &Global) -> Result<Self, CallError> {
+        let usage = |message: String| CallError { exit: Exit::Usage, message };
+        let mut base = global.url.clone();
+        // Read here and not by every command: `get` talks to strangers, who must not be sent the daemon's own key.
+        let named =
+            global.api_key_file.clone().or_else(|| std::env::var_os("PEERD_API_KEY_FILE").map(PathBuf::from));
+        let explicit = named.is_some();
+        let mut key_file = named;
+        if base.is_none() || key_file.is_none() {
+            let sources = Sources::from_process(global.config.clone(), Overrides::default())
+                .map_err(|error| usage(error.to_string()))?;
+            let loaded = Config::load(&sources)
+                .map_err(|errors| CallError { exit: Exit::Config, message: errors.to_string() })?;
+            let listen = loaded.config.admin.listen.first().map(|address| format!("http://{address}"));
+            // The key of our own daemon goes to our own daemon, whatever address somebody made us call.
+            if base.as_deref().is_none_or(|base| is_ours(base, listen.as_deref())) {
+                key_file = key_file.or_else(|| Some(loaded.paths.state.join("admin.key")));
+            }
+            base = base.or(listen);
+        }
+        let base =
+            base.ok_or_else(|| usage("the configuration names no admin address; give --url".to_owned()))?;
+        let key = key_file.map(|path| read_key(&path, explicit)).transpose()?.flatten();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(5))
+            .timeout(Duration::from_secs(30))
+            .build()
+            .map_err(|error| CallError { exit: Exit::General, message: error.to_string() })?;
+        Ok(Self { client, base: base.trim_end_matches('/').to_owned(), key })
+    }
+
+    /// Calls `path` below `/api/v1` and returns the JSON it answers.
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Value, CallError> {
+        let mut request = self.client.request(method, format!("{}/api/v1{path}", self.base));
+        if let Some(key) = &self.key {
+            request = request.header("x-api-key", key);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(|error| self.unreachable(error))?;
+        let answer: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        if status.is_success() { Ok(answer) } else { Err(self.refused(status, &answer)) }
+    }
+
+    fn unreachable(&self, error: reqwest::Error) -> CallError {
+        let error = error.without_url();
+        let message = format!(
+            "no daemon answers at {} ({}); start one with: peerd serve",
+            self.base,
+            root_cause(&error)
+        );
+        CallError { exit: Exit::Unreachable, message }
+    }
+
+    fn refused(&self, status: StatusCode, problem: &Value) -> CallError {
+        let text = |name: &str| problem.get(name).and_then(Value::as_str).map(str::to_owned);
+        let said = text("detail")
+            .or_else(|| text("title"))
+            .unwrap_or_else(|| format!("the daemon answered {status}"));
+        let kind = text("type").unwrap_or_default();
+        let (exit, message) = match (status.as_u16(), kind.trim_start_matches("urn:peerd:problem:")) {
+            (401, _) => (Exit::KeyRefused, format!("{said}; give its key with --api-key-file FILE")),
+            (403, _) => (Exit::KeyRefused, said),
+            // The peer's 404, not ours.
+            (404, "item-unknown") | (413, _) => (Exit::Failed, said),
+            (404, _) => (Exit::NotFound, said),
+            (507, _) => (Exit::LocalIo, said),
+            (503, _) => (Exit::Unreachable, said),
+            _ => (Exit::General, said),
+        };
+        CallError { exit, message }
+    }
+}
+
+/// Whether an address is the configured one, or on this machine.
+fn is_ours(base: &str, listen: Option<&str>) -> bool {
+    let host = url::Url::parse(base).ok().and_then(|url| match url.host()? {
+        url::Host::Domain(name) => Some(name == "localhost"),
+        url::Host::Ipv4(address) => Some(address.is_loopback()),
+        url::Host::Ipv6(address) => Some(address.is_loopback()),
+    });
+    Some(base.trim_end_matches('/')) == listen || host.unwrap_or(false)
+}
+
+/// The innermost cause: what the system said.
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.last().map(ToString::to_string).unwrap_or_default()
+}
+
+fn read_key(path: &Path, explicit: bool) -> Result<Option<String>, CallError> {
+    match std::fs::read_to_string(path) {
+        Ok(key) => Ok(Some(key.trim().to_owned())),
+        // Without a key file the daemon may be one that wants no key, or none at all: its answer will tell.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !explicit => Ok(None),
+        Err(error) => {
+            let path: PathBuf = path.into();
+            Err(CallError {
+                exit: Exit::LocalIo,
+                message: format!("cannot read {}: {error}", path.display()),
+            })
+        }
+    }
+}

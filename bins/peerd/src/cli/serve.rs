@@ -1,0 +1,84 @@
+//! `peerd serve`: the daemon.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Global, block_on, fail, signals};
+use crate::app::App;
+use crate::config::{Config, Overrides, Sources, parse_share};
+use crate::exit::Exit;
+use crate::telemetry;
+
+/// Run the daemon: serve shares, download from peers. Works without any configuration.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Folder to share, as DIR or NAME=DIR (repeatable)
+    #[arg(long = "share", value_name = "[NAME=]DIR", value_parser = parse_share)]
+    shares: Vec<(Option<String>, PathBuf)>,
+    /// Address for peers [default: 127.0.0.1:5280]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Address for the owner [default: 127.0.0.1:5281]
+    #[arg(long, value_name = "ADDR")]
+    admin_listen: Option<SocketAddr>,
+    /// Directory for the database and the admin key
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Directory for finished downloads [default: completed in the state directory]
+    #[arg(long, value_name = "DIR")]
+    download_dir: Option<PathBuf>,
+}
+
+impl Serve {
+    pub(super) fn run(self, global: &Global) -> Exit {
+        let overrides = Overrides {
+            listen: self.listen,
+            admin_listen: self.admin_listen,
+            shares: self.shares,
+            download_dir: self.download_dir,
+            state_dir: self.state_dir,
+        };
+        let sources = match Sources::from_process(global.config.clone(), overrides) {
+            Ok(sources) => sources,
+            Err(error) => return fail(Exit::General, error),
+        };
+        let loaded = match Config::load(&sources) {
+            Ok(loaded) => loaded,
+            Err(errors) => {
+                eprintln!("{errors}");
+                return Exit::Config;
+            }
+        };
+        let verbosity = i8::try_from(global.verbose).unwrap_or(i8::MAX) - i8::from(global.quiet) * 2;
+        telemetry::start(&loaded.config.log, verbosity, global.is_colourful());
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        block_on(async {
+            let app = match App::build(loaded).await {
+                Ok(app) => app,
+                Err(error) => return fail(error.exit, error.message),
+            };
+            let interrupted = match signals::interrupted() {
+                Ok(interrupted) => interrupted,
+                Err(error) => return fail(Exit::General, format_args!("cannot watch for signals: {error}")),
+            };
+            let shutdown = async move {
+                interrupted.await;
+                // Whoever asks twice does not want to wait for the grace period.
+                if let Ok(second) = signals::interrupted() {
+                    tokio::spawn(async move {
+                        let exit = second.await;
+                        std::process::exit(exit as i32);
+                    });
+                }
+            };
+            match app.run(shutdown).await {
+                Ok(()) => Exit::Done,
+                Err(error) => fail(Exit::General, format_args!("{error:#}")),
+            }
+        })
+    }
+}

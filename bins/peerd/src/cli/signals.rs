@@ -1,0 +1,20 @@
+//! Signals as one future.
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::exit::Exit;
+
+/// Resolves at the first SIGINT or SIGTERM with the code the process ends with.
+///
+/// # Errors
+/// When the handlers cannot be installed.
+pub(crate) fn interrupted() -> std::io::Result<impl Future<Output = Exit>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => Exit::Interrupted,
+            _ = terminate.recv() => Exit::Terminated,
+        }
+    })
+}

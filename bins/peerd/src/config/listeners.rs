@@ -1,0 +1,87 @@
+//! `[server]`, `[admin]` and `[auth]`: who may talk to us, and where.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::duration;
+use super::tries::Tries;
+use crate::http::client_address::Network;
+
+/// `[server]`: the listener peers fetch from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Addresses with port; at least one. Default `["127.0.0.1:5280"]`.
+    pub listen: Vec<SocketAddr>,
+    /// Connections open at once, at least 1; one more gets 503 or is closed. Default `512`.
+    pub max_connections: u32,
+    /// Connections one key may have open at once; `0` = no limit. Default `16`.
+    pub max_connections_per_key: u32,
+    /// Time for a whole request head, above zero. Default `10s`.
+    #[serde(with = "duration")]
+    pub header_timeout: Duration,
+    /// Time a reader may take nothing of its answer before it is dropped; zero = for ever. Default `60s`.
+    #[serde(with = "duration")]
+    pub write_stall_timeout: Duration,
+    /// Time running transfers get to end when the daemon stops. Default `20s`.
+    #[serde(with = "duration")]
+    pub shutdown_grace: Duration,
+    /// Address blocks of proxies whose forwarded headers say who the client is. Default `[]`.
+    pub trusted_proxies: Vec<Network>,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: vec![loopback(5280)],
+            max_connections: 512,
+            max_connections_per_key: 16,
+            header_timeout: Duration::from_secs(10),
+            write_stall_timeout: Duration::from_secs(60),
+            shutdown_grace: Duration::from_secs(20),
+            trusted_proxies: Vec::new(),
+        }
+    }
+}
+
+/// `[admin]`: the listener of the command line and of monitoring.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminConfig {
+    /// Addresses with port; at least one. Default `["127.0.0.1:5281"]`.
+    pub listen: Vec<SocketAddr>,
+    /// Whether requests need the admin key; false only while `admin.listen` is loopback. Default `true`.
+    pub require_key: bool,
+    /// Whether `/metrics` needs the key too. Default `true`.
+    pub metrics_key: bool,
+    /// Host names accepted in Host and Origin besides those of loopback, without scheme or port. Default `[]`.
+    pub allowed_hosts: Vec<String>,
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self { listen: vec![loopback(5281)], require_key: true, metrics_key: true, allowed_hosts: Vec::new() }
+    }
+}
+
+/// `[auth]`: what peers must show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthConfig {
+    /// Whether peers need a key; false only while every listener is loopback. Default `true`.
+    pub require_key: bool,
+    /// Wrong keys one address may send before it gets 429; `0/min` = no limit. Default `20/min`.
+    pub failed_limit: Tries,
+}
+
+impl Default for AuthConfig {
+    fn default() -> Self {
+        Self { require_key: true, failed_limit: Tries::per_minute(20) }
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}

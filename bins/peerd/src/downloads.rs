@@ -1,0 +1,190 @@
+//! **The download service**: from a row in the queue to a file under its final name.
+//!
+//! The path of a download: [`intake`] checks a request and enqueues a row → the [`scheduler`] waits for a permit and
+//! claims the next row → a [`worker`] asks the peer, drives the engine over the row's [`ledger`], and writes down how
+//! it ended → the engine has published the file, the row says so. [`recovery`] does the same for whatever a crash
+//! left, before anything else runs.
+//!
+//! Nothing here knows HTTP routes, the command line or where the configuration came from.
+
+mod intake;
+mod ledger;
+mod orders;
+mod peers;
+mod recovery;
+mod scheduler;
+mod settings;
+mod view;
+mod worker;
+
+use std::collections::HashMap;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use download_registry::{DownloadId, Registry, Timestamp};
+use resume_fetch::{Fetcher, Progress};
+use retry_kit::{Permits, RateLimiter, SharedClock};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::metrics::Metrics;
+
+pub use intake::{AddError, AddRequest, Source};
+pub use orders::OrderError;
+pub use peers::{Peer, Peers};
+pub(crate) use scheduler::free_bytes;
+pub use settings::Settings;
+pub use view::DownloadView;
+
+/// A handle to the service. Clones are the same service.
+#[derive(Clone)]
+pub struct Downloads {
+    shared: Arc<Shared>,
+}
+
+/// What every part of the service works with.
+struct Shared {
+    registry: Registry,
+    settings: Settings,
+    peers: Peers,
+    fetcher: Fetcher,
+    clock: SharedClock,
+    metrics: Arc<Metrics>,
+    permits: Permits,
+    limit_down: RateLimiter,
+    /// Something changed that may let a row run.
+    wake: Notify,
+    running: Mutex<HashMap<DownloadId, Running>>,
+    rng: Mutex<fastrand::Rng>,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+/// A row that a worker of this process is busy with.
+#[derive(Clone)]
+struct Running {
+    peer: Option<String>,
+    stop: CancellationToken,
+    /// What to make of the row once its engine has stopped.
+    intent: Arc<Mutex<Intent>>,
+    progress: watch::Receiver<Option<Progress>>,
+    /// The row's own rate limit, which an operator may change while it runs.
+    limit_down: RateLimiter,
+    /// Closed when the worker is done with the row.
+    done: CancellationToken,
+}
+
+/// Why a worker was asked to stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Intent {
+    /// The daemon goes away; the row goes back in line.
+    #[default]
+    Release,
+    /// The operator paused it.
+    Pause,
+    /// The operator gave it up, and its bytes.
+    Cancel,
+}
+
+impl Downloads {
+    /// Puts the service together. Nothing moves before [`Downloads::start`].
+    pub fn new(
+        registry: Registry,
+        settings: Settings,
+        peers: Peers,
+        fetcher: Fetcher,
+        clock: SharedClock,
+        metrics: Arc<Metrics>,
+        rng: fastrand::Rng,
+    ) -> Self {
+        let permits = NonZeroUsize::new(settings.max_concurrent).unwrap_or(NonZeroUsize::MIN);
+        let shared = Shared {
+            limit_down: RateLimiter::new(Arc::clone(&clock), settings.limit_down.into()),
+            permits: Permits::new(permits),
+            registry,
+            settings,
+            peers,
+            fetcher,
+            clock,
+            metrics,
+            wake: Notify::new(),
+            running: Mutex::default(),
+            rng: Mutex::new(rng),
+            tasks: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Repairs what a crash left, then starts driving the queue.
+    ///
+    /// # Errors
+    /// When the registry cannot be read.
+    pub async fn start(&self) -> anyhow::Result<()> {
+        recovery::recover(&self.shared).await?;
+        if self.shared.settings.enabled {
+            self.shared.tasks.spawn(scheduler::run(Arc::clone(&self.shared)));
+            self.shared.tasks.spawn(recovery::watch_leases(Arc::clone(&self.shared)));
+        }
+        Ok(())
+    }
+
+    /// Stops intake, lets every transfer reach a checkpoint, and returns when all rows are written down, or after
+    /// `grace`.
+    pub async fn stop(&self, grace: Duration) {
+        self.shared.shutdown.cancel();
+        for running in self.shared.running().values() {
+            running.stop.cancel();
+        }
+        self.shared.tasks.close();
+        let late = self.shared.clock.sleep(grace);
+        tokio::select! {
+            () = self.shared.tasks.wait() => {}
+            () = late => tracing::warn!("transfers did not stop in time; what was not checkpointed is fetched again"),
+        }
+    }
+
+    /// The registry behind the service.
+    pub fn registry(&self) -> &Registry {
+        &self.shared.registry
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// Number of downloads running now.
+    pub fn running(&self) -> usize {
+        self.shared.running().len()
+    }
+}
+
+impl Shared {
+    fn now(&self) -> Timestamp {
+        self.clock.wall().into()
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<DownloadId, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rng(&self) -> MutexGuard<'_, fastrand::Rng> {
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A limiter of `rate` bytes per second; none without.
+    fn limiter(&self, rate: Option<u64>) -> RateLimiter {
+        RateLimiter::new(Arc::clone(&self.clock), rate.and_then(NonZeroU64::new).into())
+    }
+}
+
+/// The name leases are taken under. Stable over restarts, so that a new process knows its predecessor's rows; the
+/// lock on the state directory sees to it that there is one process at a time.
+const OWNER: &str = "peerd";
+/// How long a claim lasts without a sign of life.
+const LEASE: Duration = Duration::from_secs(60);
+/// How often a worker gives one.
+const RENEW: Duration = Duration::from_secs(15);

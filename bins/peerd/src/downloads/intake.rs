@@ -1,0 +1,393 @@
+//! Intake: a request is checked as far as it can be, and becomes a row or a reason.
+
+use std::path::{Path, PathBuf};
+
+use download_registry::{
+    Claimed, Conflict, Digests, Download, DownloadId, EnqueueError, Identity, Metadata as RowMetadata,
+    NewDownload, Priority, Total, TotalSource,
+};
+use http::StatusCode;
+use resume_fetch::{FetchRequest, InvalidUrl, file_name};
+use thiserror::Error;
+use url::Url;
+
+use super::peers::{Metadata, PeerError};
+use super::{Downloads, Peer, Shared};
+use crate::config::OnConflict;
+
+/// What somebody wants downloaded.
+#[derive(Clone, Debug)]
+pub struct AddRequest {
+    /// Where it is.
+    pub source: Source,
+    /// Name to publish it under; the peer's or the URL's own otherwise.
+    pub filename: Option<String>,
+    /// -10 to 10, higher first.
+    pub priority: Priority,
+    /// Queue it without starting it.
+    pub paused: bool,
+    /// What the file must hash to.
+    pub digests: Digests,
+    /// Bytes per second for this download alone.
+    pub limit_down: Option<u64>,
+}
+
+/// Where a file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// An item of a configured peer.
+    Item {
+        /// The peer's name here.
+        peer: String,
+        /// The peer's name for the item.
+        item: String,
+    },
+    /// Any http or https URL.
+    Url(String),
+}
+
+/// Why a download was not queued.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AddError {
+    /// No peer of that name is configured.
+    #[error("no peer is called {0}")]
+    PeerUnknown(String),
+    /// The peer has no such item.
+    #[error("{peer} has no item {item}")]
+    ItemUnknown {
+        /// The peer.
+        peer: String,
+        /// The item.
+        item: String,
+    },
+    /// A live download already fetches this item or owns this destination.
+    #[error("download {id} already {}", match what { Claimed::Item => "fetches this item", _ => "has this destination" })]
+    DestinationActive {
+        /// The row that holds it.
+        id: DownloadId,
+        /// What it holds.
+        what: Claimed,
+    },
+    /// A file of that name is there already, and `on_conflict` is `fail`.
+    #[error("{0} exists already")]
+    DestinationExists(String),
+    /// Larger than `max_size`.
+    #[error("the file has {size} bytes, more than the {max} allowed")]
+    TooLarge {
+        /// Announced size.
+        size: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// Not enough room beside what is to stay free.
+    #[error("the file needs {needed} bytes and {free} are free")]
+    DiskFull {
+        /// Bytes needed, the reserve included.
+        needed: u64,
+        /// Bytes free.
+        free: u64,
+    },
+    /// A value that cannot be used.
+    #[error("{field}: {reason}")]
+    Invalid {
+        /// Which one.
+        field: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// The registry failed.
+    #[error(transparent)]
+    Registry(#[from] EnqueueError),
+}
+
+impl From<InvalidUrl> for AddError {
+    fn from(error: InvalidUrl) -> Self {
+        AddError::Invalid { field: "url", reason: error.to_string() }
+    }
+}
+
+impl Downloads {
+    /// Checks `request` and queues it. When this returns, the row survives a power cut.
+    ///
+    /// The peer is asked about the item first, for at most five seconds. If it cannot say, the row is queued without
+    /// a name and the same checks run when it answers.
+    ///
+    /// # Errors
+    /// [`AddError`] says why nothing was queued.
+    pub async fn add(&self, request: AddRequest) -> Result<Download, AddError> {
+        let shared = &self.shared;
+        let given = request.filename.as_deref().map(plain_name).transpose()?;
+        let (url, metadata) = match &request.source {
+            Source::Item { peer: name, item } => {
+                let peer = shared.peers.get(name).ok_or_else(|| AddError::PeerUnknown(name.clone()))?;
+                (peer.file_url(item), shared.ask(name, peer, item).await?)
+            }
+            Source::Url(url) => {
+                let metadata = Metadata { filename: Some(name_in_url(url)?), size: None };
+                // What stands behind the hash is never sent, and never kept.
+                (url.split('#').next().unwrap_or_default().to_owned(), Some(metadata))
+            }
+        };
+        if let Some(size) = metadata.as_ref().and_then(|metadata| metadata.size) {
+            shared.check_size(size)?;
+        }
+        let name = match (&given, &metadata) {
+            (Some(name), _) => Some(name.clone()),
+            (None, Some(metadata)) => Some(usable_name(metadata, &url)),
+            (None, None) => None,
+        };
+        let mut new = shared.new_download(&request, url, metadata.as_ref());
+        let row = match name {
+            None => shared.registry.enqueue(&new, shared.now()).await.map_err(refused)?,
+            Some(name) => {
+                let mut names = Candidates::new(name);
+                loop {
+                    shared.place(&mut new, &mut names)?;
+                    match shared.registry.enqueue(&new, shared.now()).await {
+                        Ok(row) => break row,
+                        Err(EnqueueError::Conflict(conflict)) if shared.may_rename(&conflict) => {}
+                        Err(error) => return Err(refused(error)),
+                    }
+                }
+            }
+        };
+        tracing::info!(
+            download_id = row.id.get(),
+            peer = row.peer.as_deref(),
+            item = row.item.as_deref(),
+            filename = row.filename.as_deref(),
+            total = row.identity.total.map(|total| total.bytes),
+            "queued"
+        );
+        shared.wake.notify_one();
+        Ok(row)
+    }
+}
+
+impl Shared {
+    /// What the peer says about the item; `None` when it cannot be asked right now.
+    async fn ask(&self, name: &str, peer: &Peer, item: &str) -> Result<Option<Metadata>, AddError> {
+        match self.peers.metadata(peer, item).await {
+            Ok(metadata) => Ok(Some(metadata)),
+            Err(PeerError::Status { status: StatusCode::NOT_FOUND | StatusCode::GONE, .. }) => {
+                Err(AddError::ItemUnknown { peer: name.to_owned(), item: item.to_owned() })
+            }
+            Err(error) => {
+                tracing::warn!(peer = name, item, %error, "the peer says nothing about the item yet");
+                Ok(None)
+            }
+        }
+    }
+
+    pub(super) fn check_size(&self, size: u64) -> Result<(), AddError> {
+        if let Some(max) = self.settings.max_size.filter(|max| size > *max) {
+            return Err(AddError::TooLarge { size, max });
+        }
+        let needed = size.saturating_add(self.settings.min_free);
+        match super::scheduler::free_bytes(&self.settings.incomplete_dir) {
+            Some(free) if free < needed => Err(AddError::DiskFull { needed, free }),
+            _ => Ok(()),
+        }
+    }
+
+    fn new_download(&self, request: &AddRequest, url: String, metadata: Option<&Metadata>) -> NewDownload {
+        let (peer, item) = match &request.source {
+            Source::Item { peer, item } => (Some(peer.clone()), Some(item.clone())),
+            Source::Url(_) => (None, None),
+        };
+        NewDownload {
+            peer,
+            item,
+            url,
+            filename: None,
+            target: None,
+            part: None,
+            priority: request.priority,
+            paused: request.paused,
+            identity: Identity { total: metadata.and_then(announced), validator: None },
+            digests: request.digests,
+            limit_down: request.limit_down,
+            import: None,
+        }
+    }
+
+    fn place(&self, new: &mut NewDownload, names: &mut Candidates) -> Result<(), AddError> {
+        let (name, target) = self.free_target(names)?;
+        new.part = Some(path_text(&self.part_path(&name)));
+        new.target = Some(path_text(&target));
+        new.filename = Some(name);
+        Ok(())
+    }
+
+    /// The next candidate whose target is free on disk, or may be replaced.
+    fn free_target(&self, names: &mut Candidates) -> Result<(String, PathBuf), AddError> {
+        for _ in 0..MAX_CANDIDATES {
+            let name = names.next_name();
+            let target = self.settings.dir.join(&name);
+            let taken = target.symlink_metadata().is_ok();
+            match self.settings.on_conflict {
+                OnConflict::Fail if taken => return Err(AddError::DestinationExists(name)),
+                OnConflict::Rename if taken => {}
+                _ => return Ok((name, target)),
+            }
+        }
+        Err(AddError::DestinationExists(names.next_name()))
+    }
+
+    /// A part file of its own for every row: two rows never share one, whatever becomes of either.
+    fn part_path(&self, name: &str) -> PathBuf {
+        let token = self.rng().u32(..);
+        self.settings.incomplete_dir.join(format!("{name}.{token:08x}.part"))
+    }
+
+    /// Whether another name gets a row past a live one that is in its way.
+    pub(super) fn may_rename(&self, conflict: &Conflict) -> bool {
+        match conflict.what {
+            Claimed::Target => self.settings.on_conflict == OnConflict::Rename,
+            Claimed::Part => true,
+            _ => false,
+        }
+    }
+
+    /// Asks about a row that was queued before its peer could be asked.
+    pub(super) async fn describe(
+        &self,
+        peer: &Peer,
+        item: &str,
+        url: &str,
+    ) -> Result<Described, DescribeError> {
+        let metadata = self.peers.metadata(peer, item).await?;
+        if let Some(size) = metadata.size {
+            self.check_size(size)?;
+        }
+        let names = Candidates::new(usable_name(&metadata, url));
+        Ok(Described { names, total: announced(&metadata) })
+    }
+
+    /// The next name, target and part for such a row.
+    pub(super) fn place_described(&self, described: &mut Described) -> Result<RowMetadata, DescribeError> {
+        let (name, target) = self.free_target(&mut described.names)?;
+        Ok(RowMetadata {
+            part: Some(path_text(&self.part_path(&name))),
+            target: Some(path_text(&target)),
+            filename: Some(name),
+            total: described.total,
+        })
+    }
+}
+
+/// What a peer said about a row that had no name yet.
+pub(super) struct Described {
+    names: Candidates,
+    total: Option<Total>,
+}
+
+/// Why a row could not be given its name.
+#[derive(Debug, Error)]
+pub(super) enum DescribeError {
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    #[error(transparent)]
+    Check(#[from] AddError),
+}
+
+/// `film.mkv`, `film (1).mkv`, `film (2).mkv`, …
+struct Candidates {
+    stem: String,
+    extension: String,
+    next: u32,
+}
+
+impl Candidates {
+    fn new(name: String) -> Self {
+        let dot = name.rfind('.').filter(|dot| *dot > 0).unwrap_or(name.len());
+        let extension = name[dot..].to_owned();
+        let mut stem = name;
+        stem.truncate(dot);
+        Self { stem, extension, next: 0 }
+    }
+
+    fn next_name(&mut self) -> String {
+        let number = self.next;
+        self.next += 1;
+        match number {
+            0 => format!("{}{}", self.stem, self.extension),
+            number => format!("{} ({number}){}", self.stem, self.extension),
+        }
+    }
+}
+
+/// A name the caller gives is taken as it is, or not at all.
+fn plain_name(name: &str) -> Result<String, AddError> {
+    match file_name(name) {
+        Ok(clean) if clean == name => Ok(clean),
+        _ => Err(AddError::Invalid { field: "filename", reason: "not a plain file name".to_owned() }),
+    }
+}
+
+/// A peer's name is cleaned; when nothing of it is left, the source gives one that stays the same.
+fn usable_name(metadata: &Metadata, url: &str) -> String {
+    let suggested = metadata.filename.as_deref().unwrap_or_default();
+    file_name(suggested)
+        .unwrap_or_else(|_| format!("download-{}", &blake3::hash(url.as_bytes()).to_hex()[..12]))
+}
+
+fn name_in_url(url: &str) -> Result<String, AddError> {
+    FetchRequest::new(url, "")?;
+    let parsed = Url::parse(url).map_err(InvalidUrl::Syntax)?;
+    let last = parsed.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or_default();
+    Ok(percent_encoding::percent_decode_str(last).decode_utf8_lossy().into_owned())
+}
+
+fn announced(metadata: &Metadata) -> Option<Total> {
+    metadata.size.map(|bytes| Total { bytes, source: TotalSource::Manifest })
+}
+
+fn path_text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn refused(error: EnqueueError) -> AddError {
+    match error {
+        EnqueueError::Conflict(conflict) => {
+            AddError::DestinationActive { id: conflict.id, what: conflict.what }
+        }
+        error => error.into(),
+    }
+}
+
+const MAX_CANDIDATES: u32 = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candidates_count_up_before_the_extension() {
+        let mut names = Candidates::new("film.2024.mkv".into());
+        assert_eq!(
+            [names.next_name(), names.next_name(), names.next_name()],
+            ["film.2024.mkv", "film.2024 (1).mkv", "film.2024 (2).mkv"]
+        );
+        assert_eq!(Candidates { next: 1, ..Candidates::new("README".into()) }.next_name(), "README (1)");
+    }
+
+    #[test]
+    fn a_callers_name_is_refused_where_a_peers_is_cleaned() {
+        assert!(plain_name("../x").is_err() && plain_name("").is_err());
+        assert_eq!(plain_name("film.mkv").unwrap(), "film.mkv");
+        let from_peer = |name: Option<&str>| {
+            usable_name(&Metadata { filename: name.map(str::to_owned), size: None }, "http://bob/x")
+        };
+        assert_eq!(from_peer(Some("../../x.mkv")), "x.mkv");
+        assert!(from_peer(Some("..")).starts_with("download-"));
+        assert_eq!(from_peer(None), from_peer(Some("/")), "the same source gets the same name");
+    }
+
+    #[test]
+    fn a_url_names_its_file_and_bad_ones_are_refused() {
+        assert_eq!(name_in_url("http://bob/a/film%20one.mkv?token=x").unwrap(), "film one.mkv");
+        assert!(matches!(name_in_url("ftp://bob/x"), Err(AddError::Invalid { field: "url", .. })));
+    }
+}

@@ -1,0 +1,167 @@
+//! Where the engine's record meets the registry: a row is the ledger of its part file.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use download_registry as registry;
+use download_registry::{Fence, Registry, Timestamp, WorkerError};
+use resume_fetch::{BoxFuture, Identity, Ledger, LedgerError, RangeSet, Record, Restart, TotalSource};
+use retry_kit::SharedClock;
+
+use super::LEASE;
+
+/// One row, as long as its lease holds.
+pub(super) struct RowLedger {
+    registry: Registry,
+    fence: Fence,
+    clock: SharedClock,
+    /// What the row claimed when it was loaded, until the engine has said what it makes of it.
+    claimed: Mutex<Option<(u64, Vec<Range<u64>>)>>,
+    /// The row says that the part is whole and about to be published.
+    sealed: AtomicBool,
+}
+
+impl RowLedger {
+    /// The ledger of a claimed row; `sealed` if it was claimed while it was being published.
+    pub(super) fn new(registry: Registry, fence: Fence, clock: SharedClock, sealed: bool) -> Self {
+        Self { registry, fence, clock, claimed: Mutex::default(), sealed: AtomicBool::new(sealed) }
+    }
+
+    /// The disk holds less than the row claims: the claim goes first, for whoever reads the row in between.
+    async fn withdraw_claim(&self) -> Result<(), LedgerError> {
+        let claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((generation, ranges)) = claimed.filter(|(_, ranges)| !ranges.is_empty()) else {
+            return Ok(());
+        };
+        let withdrawn = self.registry.subtract(&self.fence, generation, &ranges, self.now()).await;
+        withdrawn.map(drop).map_err(failed)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.wall().into()
+    }
+}
+
+impl Ledger for RowLedger {
+    fn load(&self) -> BoxFuture<'_, Result<Option<Record>, LedgerError>> {
+        Box::pin(async {
+            // Before anything is opened: a worker whose row was taken away must not touch its part.
+            let until = self.now().saturating_add(LEASE);
+            self.registry.renew(&self.fence, until).await.map_err(failed)?;
+            let point = self.registry.resume_point(self.fence.id()).await;
+            let point = point.map_err(|error| LedgerError::new("cannot read the row", error))?;
+            let point = point.filter(|point| point.generation > 0);
+            *self.claimed.lock().unwrap_or_else(PoisonError::into_inner) =
+                point.as_ref().map(|point| (point.generation, point.ranges.clone()));
+            Ok(point.map(|point| Record {
+                generation: point.generation,
+                identity: from_row(&point.identity),
+                durable: RangeSet::from_iter(point.ranges),
+                sealed: self.sealed.load(Ordering::Relaxed),
+            }))
+        })
+    }
+
+    fn begin<'a>(
+        &'a self,
+        generation: u64,
+        identity: &'a Identity,
+        restart: Option<Restart>,
+    ) -> BoxFuture<'a, Result<(), LedgerError>> {
+        Box::pin(async move {
+            if restart.is_none() {
+                self.withdraw_claim().await?;
+            }
+            self.sealed.store(false, Ordering::Relaxed);
+            let restart = restart.map(|restart| registry::Restart {
+                reason: restart.reason.as_str().to_owned(),
+                discarded: restart.discarded,
+            });
+            let begun = self
+                .registry
+                .begin_generation(&self.fence, &to_row(identity), restart.as_ref(), self.now())
+                .await
+                .map_err(failed)?;
+            match begun == generation {
+                true => Ok(()),
+                false => Err(LedgerError {
+                    message: format!("the row is at generation {begun}, not {generation}"),
+                    damaged: false,
+                    source: None,
+                }),
+            }
+        })
+    }
+
+    fn adopt<'a>(
+        &'a self,
+        generation: u64,
+        identity: &'a Identity,
+    ) -> BoxFuture<'a, Result<(), LedgerError>> {
+        Box::pin(async move {
+            let identity = to_row(identity);
+            let adopted = self.registry.adopt_identity(&self.fence, generation, &identity, self.now());
+            adopted.await.map(drop).map_err(failed)
+        })
+    }
+
+    fn record<'a>(
+        &'a self,
+        generation: u64,
+        durable: &'a [Range<u64>],
+    ) -> BoxFuture<'a, Result<(), LedgerError>> {
+        Box::pin(async move {
+            let recorded = self.registry.record_durable(&self.fence, generation, durable, self.now());
+            recorded.await.map(drop).map_err(failed)
+        })
+    }
+
+    fn seal(&self, _generation: u64, _total: u64) -> BoxFuture<'_, Result<(), LedgerError>> {
+        Box::pin(async {
+            if self.sealed.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            self.registry.seal(&self.fence, self.now()).await.map(drop).map_err(failed)
+        })
+    }
+
+    fn finish(&self) -> BoxFuture<'_, Result<(), LedgerError>> {
+        Box::pin(async { self.registry.finish(&self.fence, self.now()).await.map(drop).map_err(failed) })
+    }
+}
+
+/// The engine's identity as the row keeps it.
+fn to_row(identity: &Identity) -> registry::Identity {
+    let source = match identity.total_source {
+        Some(TotalSource::ContentRange) => registry::TotalSource::ContentRange,
+        Some(TotalSource::Request) => registry::TotalSource::Request,
+        Some(TotalSource::EndOfBody) => registry::TotalSource::EndOfBody,
+        Some(TotalSource::ContentLength) | None => registry::TotalSource::ContentLength,
+    };
+    registry::Identity {
+        total: identity.total.map(|bytes| registry::Total { bytes, source }),
+        validator: identity.validator.as_ref().map(ToString::to_string),
+    }
+}
+
+fn from_row(identity: &registry::Identity) -> Identity {
+    let source = |source| match source {
+        registry::TotalSource::ContentLength => Some(TotalSource::ContentLength),
+        registry::TotalSource::ContentRange => Some(TotalSource::ContentRange),
+        registry::TotalSource::Request => Some(TotalSource::Request),
+        registry::TotalSource::EndOfBody => Some(TotalSource::EndOfBody),
+        // What the peer's list said is not what its answer will say.
+        _ => None,
+    };
+    let total = identity.total.and_then(|total| Some((total.bytes, source(total.source)?)));
+    Identity {
+        total: total.map(|(bytes, _)| bytes),
+        total_source: total.map(|(_, source)| source),
+        validator: identity.validator.as_deref().and_then(|validator| validator.parse().ok()),
+    }
+}
+
+fn failed(error: WorkerError) -> LedgerError {
+    LedgerError::new("the row could not be written", error)
+}

@@ -1,0 +1,99 @@
+//! What the download service goes by: the `[downloads]` and `[limits]` sections, resolved.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use resume_fetch::{FetchRequest, LowSpeed};
+use retry_kit::{PolicyError, RetryPolicy};
+
+use crate::config::{Config, OnConflict, ResolvedPaths};
+
+/// The settings of the download service.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whether anything is downloaded at all.
+    pub enabled: bool,
+    /// Where finished files get their names.
+    pub dir: PathBuf,
+    /// Where unfinished ones grow; on the same filesystem.
+    pub incomplete_dir: PathBuf,
+    /// What to do about an existing destination.
+    pub on_conflict: OnConflict,
+    /// Downloads that run at once.
+    pub max_concurrent: usize,
+    /// When to try again.
+    pub retry: RetryPolicy,
+    /// How soon a download that ran out of attempts comes back by itself.
+    pub retry_failed_every: Duration,
+    /// How long after its creation it stops coming back.
+    pub give_up_after: Duration,
+    /// Longest time to the whole response head.
+    pub response_timeout: Duration,
+    /// Longest silence in a body.
+    pub idle_timeout: Duration,
+    /// Fewest bytes per second over the window.
+    pub low_speed: Option<LowSpeed>,
+    /// Largest file in bytes.
+    pub max_size: Option<u64>,
+    /// Free bytes below which nothing new is started.
+    pub min_free: u64,
+    /// New bytes after which they are made durable.
+    pub checkpoint_bytes: u64,
+    /// Time after which they are made durable.
+    pub checkpoint_interval: Duration,
+    /// Bytes per second over all downloads.
+    pub limit_down: Option<NonZeroU64>,
+}
+
+impl Settings {
+    /// Takes the settings out of a checked configuration.
+    ///
+    /// # Errors
+    /// When the retry settings contradict each other; the configuration's own check finds that first.
+    pub fn new(config: &Config, paths: &ResolvedPaths) -> Result<Self, PolicyError> {
+        let downloads = &config.downloads;
+        let retry = RetryPolicy::builder()
+            .max_attempts(downloads.max_attempts)
+            .base(downloads.retry_base)
+            .cap(downloads.retry_max)
+            .max_retry_after(downloads.max_retry_after)
+            .attempts_reset_bytes(downloads.attempts_reset_bytes.bytes())
+            .build()?;
+        Ok(Self {
+            enabled: downloads.enabled,
+            dir: paths.downloads.clone(),
+            incomplete_dir: paths.incomplete.clone(),
+            on_conflict: downloads.on_conflict,
+            max_concurrent: downloads.max_concurrent as usize,
+            retry,
+            retry_failed_every: downloads.retry_failed_every,
+            give_up_after: downloads.give_up_after,
+            response_timeout: downloads.response_timeout,
+            idle_timeout: downloads.idle_timeout,
+            low_speed: downloads.low_speed.limit().map(|floor| LowSpeed { floor, window: LOW_SPEED_WINDOW }),
+            max_size: downloads.max_size.limit(),
+            min_free: downloads.min_free.bytes(),
+            checkpoint_bytes: downloads.checkpoint_bytes.bytes(),
+            checkpoint_interval: downloads.checkpoint_interval,
+            limit_down: config.limits.down.limit().and_then(NonZeroU64::new),
+        })
+    }
+
+    /// Puts every bound that is the same for all downloads on a request.
+    pub(super) fn bound(&self, request: FetchRequest) -> FetchRequest {
+        request
+            .replace(self.on_conflict == OnConflict::Replace)
+            .max_size(self.max_size)
+            .response_timeout(self.response_timeout)
+            .idle_timeout(self.idle_timeout)
+            .low_speed(self.low_speed)
+            .checkpoint(self.checkpoint_bytes, self.checkpoint_interval)
+            .retry(self.retry.clone())
+            .hold_at_most(HOLD)
+    }
+}
+
+/// Retrying waits longer than this give the permit back, so that slow peers cannot block the queue.
+const HOLD: Duration = Duration::from_secs(1);
+const LOW_SPEED_WINDOW: Duration = Duration::from_secs(30);

@@ -1,0 +1,35 @@
+//! The one response body of the daemon, and how small ones are made.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, Full};
+use serde::Serialize;
+
+/// What any body may fail with; the connection ends, so no short body looks whole.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A response body of any kind.
+pub type Body = UnsyncBoxBody<Bytes, BoxError>;
+
+/// No content.
+pub fn empty() -> Body {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+/// Content that is at hand.
+pub fn full(content: impl Into<Bytes>) -> Body {
+    Full::new(content.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A JSON document that must not be stored by anyone on the way.
+pub fn json(status: StatusCode, document: &impl Serialize) -> Response<Body> {
+    let text = serde_json::to_vec(document).expect("our documents have string keys and no failing parts");
+    let mut response = Response::new(full(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,257 @@
+//! Listeners and the connections they accept.
+//!
+//! A server takes connections up to a limit, answers each with a handler, and when told to stop lets what is
+//! under way finish within a grace period. It knows nothing about routes or keys.
+
+use std::future::Future;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::body::Body;
+use super::connection::{self, ConnectionInfo};
+
+/// Limits of one server.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// Connections at once; those beyond get 503 and are closed.
+    pub max_connections: usize,
+    /// From the moment a request could begin to the end of its head. It also ends connections that idle.
+    pub header_timeout: Duration,
+    /// How long a reader may take nothing while bytes wait for it; zero is for ever.
+    pub write_stall_timeout: Duration,
+    /// How long answers under way may take after the server was told to stop.
+    pub shutdown_grace: Duration,
+}
+
+/// Bound listeners that do not accept yet.
+#[derive(Debug)]
+pub struct Server {
+    listeners: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+    options: ServerOptions,
+}
+
+/// Why a listener is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}")]
+pub struct BindError {
+    /// Where.
+    pub address: SocketAddr,
+    #[source]
+    source: io::Error,
+}
+
+impl Server {
+    /// Binds every address; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// The first address that cannot be bound; the others are released.
+    ///
+    /// # Cancel safety
+    /// Safe. What was bound is released.
+    pub async fn bind(addresses: &[SocketAddr], options: ServerOptions) -> Result<Self, BindError> {
+        let mut server = Self { listeners: Vec::new(), addresses: Vec::new(), options };
+        for &address in addresses {
+            let bound = TcpListener::bind(address).await.and_then(|listener| server.add(listener));
+            bound.map_err(|source| BindError { address, source })?;
+        }
+        Ok(server)
+    }
+
+    /// Takes over sockets that already listen, such as those a service manager hands in.
+    ///
+    /// # Errors
+    /// A socket that is no listener.
+    pub fn from_listeners(
+        listeners: impl IntoIterator<Item = std::net::TcpListener>,
+        options: ServerOptions,
+    ) -> io::Result<Self> {
+        let mut server = Self { listeners: Vec::new(), addresses: Vec::new(), options };
+        for listener in listeners {
+            listener.set_nonblocking(true)?;
+            server.add(TcpListener::from_std(listener)?)?;
+        }
+        Ok(server)
+    }
+
+    fn add(&mut self, listener: TcpListener) -> io::Result<()> {
+        self.addresses.push(listener.local_addr()?);
+        self.listeners.push(listener);
+        Ok(())
+    }
+
+    /// What was bound, in the order given.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Accepts connections and answers their requests with `handler` until `shutdown`, then stops accepting,
+    /// ends idle connections, and waits for answers under way for the grace period. Returns when no
+    /// connection is left.
+    ///
+    /// A handler that panics ends its connection and no other.
+    ///
+    /// # Cancel safety
+    /// Dropping it ends every connection at once.
+    pub async fn run<H, F>(self, handler: H, shutdown: CancellationToken)
+    where
+        H: Fn(Request<Incoming>, Arc<ConnectionInfo>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = http::Response<Body>> + Send + 'static,
+    {
+        let Self { listeners, options, .. } = self;
+        let permits = Arc::new(Semaphore::new(options.max_connections.min(Semaphore::MAX_PERMITS)));
+        let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
+        let mut connections = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                Some(ended) = connections.join_next() => {
+                    report(ended);
+                    continue;
+                }
+                accepted = accept(&listeners) => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => match Arc::clone(&permits).try_acquire_owned() {
+                    Ok(permit) => {
+                        let serving = connection::serve(
+                            stream,
+                            peer,
+                            handler.clone(),
+                            options.clone(),
+                            shutdown.clone(),
+                        );
+                        connections.spawn(async move {
+                            serving.await;
+                            drop(permit);
+                        });
+                    }
+                    Err(_) => {
+                        tracing::debug!(%peer, "refused a connection: all are taken");
+                        if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+                            connections.spawn(async move {
+                                refuse(stream).await;
+                                drop(permit);
+                            });
+                        }
+                    }
+                },
+                Err(error) => pause_after(&error, &shutdown).await,
+            }
+        }
+        drop(listeners);
+        let draining = async {
+            while let Some(ended) = connections.join_next().await {
+                report(ended);
+            }
+        };
+        if tokio::time::timeout(options.shutdown_grace, draining).await.is_err() {
+            tracing::warn!(
+                connections = connections.len(),
+                "the grace period is over: ending what is under way"
+            );
+            connections.shutdown().await;
+        }
+    }
+}
+
+/// Takes the next connection of whichever listener has one.
+async fn accept(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
+    std::future::poll_fn(|cx| {
+        for listener in listeners {
+            if let Poll::Ready(accepted) = listener.poll_accept(cx) {
+                return Poll::Ready(accepted);
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// Waits a little where accepting again at once would only fail again, as when descriptors have run out.
+async fn pause_after(error: &io::Error, shutdown: &CancellationToken) {
+    if matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    ) {
+        return;
+    }
+    tracing::warn!(error = error as &dyn std::error::Error, "cannot accept a connection");
+    tokio::time::timeout(ACCEPT_PAUSE, shutdown.cancelled()).await.ok();
+}
+
+/// Says 503 to a connection beyond the limit and closes it.
+///
+/// What the client has sent is read away for a moment: closing over unread bytes would reset the connection
+/// and take the answer with it.
+async fn refuse(stream: TcpStream) {
+    let Ok(stream) = stream.into_std() else { return };
+    // The answer fits any fresh send buffer; a socket that cannot take it is not worth waiting for.
+    if (&stream).write_all(REFUSAL).is_err() || stream.shutdown(std::net::Shutdown::Write).is_err() {
+        return;
+    }
+    let Ok(stream) = TcpStream::from_std(stream) else { return };
+    let read_away = async {
+        let mut read = 0;
+        while read < REFUSAL_READ && stream.readable().await.is_ok() {
+            match stream.try_read(&mut [0; 4096]) {
+                Ok(0) => break,
+                Ok(bytes) => read += bytes,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => break,
+            }
+        }
+    };
+    tokio::time::timeout(REFUSAL_TIME, read_away).await.ok();
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(error = &error as &dyn std::error::Error, "a connection ended by a panic");
+    }
+}
+
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    Retry-After: 5\r\n\
+    Connection: close\r\n\
+    Content-Type: application/problem+json\r\n\
+    Content-Length: 99\r\n\
+    \r\n\
+    {\"status\":503,\"title\":\"All connections are taken\",\"type\":\"urn:peerd:problem:too-many-connections\"}\n";
+
+/// Refused connections that are closed gently at once; those beyond are just closed.
+const MAX_REFUSALS: usize = 32;
+
+const REFUSAL_READ: usize = 64 * 1024;
+
+const REFUSAL_TIME: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_refusal_is_a_well_formed_response() {
+        let text = std::str::from_utf8(REFUSAL).expect("ASCII");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
+        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).expect("a length");
+        assert_eq!(length.parse(), Ok(body.len()));
+        let document: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!(document["status"], 503);
+    }
+}

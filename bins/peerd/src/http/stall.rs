@@ -1,0 +1,151 @@
+//! Ends connections whose reader has stopped.
+//!
+//! A stall is time in which the socket took nothing although bytes were waiting for it. Time in which nothing
+//! waited, because the disk or a rate limit was slow, does not count.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+/// A stream that fails a write with `TimedOut` once it has waited for `limit` without any progress.
+#[derive(Debug)]
+pub(super) struct StallGuard<S> {
+    inner: S,
+    limit: Duration,
+    waiting: bool,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// How a stream lets go of a reader that stopped.
+pub(super) trait Abandon {
+    /// Makes closing drop what was not sent.
+    fn abandon(&self);
+}
+
+impl Abandon for TcpStream {
+    /// A reset instead of a polite end: the bytes waiting in the kernel are for nobody.
+    fn abandon(&self) {
+        if let Err(error) = self.set_zero_linger() {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "cannot drop unsent bytes of a stalled reader"
+            );
+        }
+    }
+}
+
+impl<S> StallGuard<S> {
+    /// Guards `inner`; a limit of zero never ends it.
+    pub(super) fn new(inner: S, limit: Duration) -> Self {
+        Self { inner, limit, waiting: false, timer: Box::pin(tokio::time::sleep_until(Instant::now())) }
+    }
+}
+
+impl<S: Abandon> StallGuard<S> {
+    /// Notes the outcome of a write and turns a wait that lasted too long into an error.
+    fn judge<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if written.is_ready() || self.limit.is_zero() {
+            self.waiting = false;
+            return written;
+        }
+        if !self.waiting {
+            self.waiting = true;
+            self.timer.as_mut().reset(Instant::now() + self.limit);
+        }
+        ready!(self.timer.as_mut().poll(cx));
+        self.inner.abandon();
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the reader has stopped")))
+    }
+}
+
+impl<S: AsyncWrite + Abandon + Unpin> AsyncWrite for StallGuard<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        self.judge(written, cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bytes);
+        self.judge(written, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.inner).poll_flush(cx);
+        self.judge(flushed, cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut = Pin::new(&mut self.inner).poll_shutdown(cx);
+        self.judge(shut, cx)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for StallGuard<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+
+    impl Abandon for DuplexStream {
+        fn abandon(&self) {}
+    }
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_stops_ends_the_connection_after_the_limit() {
+        let (server, _client) = duplex(16);
+        let (mut server, start) = (StallGuard::new(server, LIMIT), Instant::now());
+        let error = server.write_all(&[0; 17]).await.expect_err("nobody reads");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(start.elapsed().as_secs(), 60);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_reader_that_goes_on_is_served_to_the_end() {
+        let (server, mut client) = duplex(16);
+        let mut server = StallGuard::new(server, LIMIT);
+        let reading = tokio::spawn(async move {
+            for _ in 0..10 {
+                tokio::time::advance(Duration::from_secs(59)).await;
+                client.read_exact(&mut [0; 16]).await.expect("bytes");
+            }
+            client
+        });
+        server.write_all(&[0; 160]).await.expect("each wait is below the limit");
+        reading.await.expect("the reader");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_of_our_own_is_no_stall() {
+        let (server, mut client) = duplex(16);
+        let mut server = StallGuard::new(server, LIMIT);
+        server.write_all(&[0; 16]).await.expect("room for these");
+        tokio::time::advance(10 * LIMIT).await;
+        client.read_exact(&mut [0; 16]).await.expect("bytes");
+        server.write_all(&[0; 16]).await.expect("nothing was waiting meanwhile");
+    }
+}

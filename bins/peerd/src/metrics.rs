@@ -1,0 +1,183 @@
+//! What the daemon counts, in the Prometheus text format. Names and labels are promises: dashboards rely on them.
+
+use std::fmt;
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Everything counted. Clones of the parts share their values.
+pub struct Metrics {
+    registry: Registry,
+    /// Rows by state, set at each scrape.
+    pub downloads: Family<State, Gauge>,
+    /// Bytes received from peers.
+    pub download_bytes: Family<Peer, Counter>,
+    /// Bytes fetched and given up again.
+    pub download_wasted: Family<PeerReason, Counter>,
+    /// Transfers continued above byte zero.
+    pub download_resumes: Family<Peer, Counter>,
+    /// Generations given up.
+    pub download_restarts: Family<PeerReason, Counter>,
+    /// Ended runs of a download by outcome.
+    pub download_attempts: Family<PeerOutcome, Counter>,
+    /// Delays before another attempt.
+    pub retry_delay: Histogram,
+    /// Downloads running now.
+    pub permits_in_use: Gauge,
+    /// Answers by route and status.
+    pub serve_requests: Family<RouteCode, Counter>,
+    /// Body bytes handed to readers.
+    pub serve_bytes: Family<Share, Counter>,
+    /// Answers to file requests by what the range came to.
+    pub serve_ranges: Family<Kind, Counter>,
+    /// File bodies being sent now.
+    pub serve_active: Gauge,
+    /// Refused keys.
+    pub auth_failures: Family<Listener, Counter>,
+    /// Free bytes where downloads grow, set at each scrape.
+    pub disk_free: Family<Dir, Gauge<f64, AtomicU64>>,
+}
+
+macro_rules! labels {
+    ($($(#[$doc:meta])* $name:ident { $($label:ident),+ })+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+        pub struct $name { $(#[doc = "label value"] pub $label: String),+ }
+    )+};
+}
+
+labels! {
+    /// Labels of one state.
+    State { state }
+    /// Labels of one peer.
+    Peer { peer }
+    /// Labels of a restart.
+    PeerReason { peer, reason }
+    /// Labels of an ended run.
+    PeerOutcome { peer, outcome }
+    /// Labels of an answer.
+    RouteCode { route, code }
+    /// Labels of one share.
+    Share { share }
+    /// Labels of a range decision.
+    Kind { kind }
+    /// Labels of a listener.
+    Listener { listener }
+    /// Labels of a directory.
+    Dir { dir }
+}
+
+impl Metrics {
+    /// Registers every metric.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("peerd");
+        let metrics = Self {
+            downloads: Family::default(),
+            download_bytes: Family::default(),
+            download_wasted: Family::default(),
+            download_resumes: Family::default(),
+            download_restarts: Family::default(),
+            download_attempts: Family::default(),
+            retry_delay: Histogram::new([0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0]),
+            permits_in_use: Gauge::default(),
+            serve_requests: Family::default(),
+            serve_bytes: Family::default(),
+            serve_ranges: Family::default(),
+            serve_active: Gauge::default(),
+            auth_failures: Family::default(),
+            disk_free: Family::default(),
+            registry: Registry::default(),
+        };
+        let r = &mut registry;
+        r.register(
+            "build",
+            "Version of the running daemon",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        r.register("downloads", "Downloads by state", metrics.downloads.clone());
+        r.register("download_bytes", "Bytes received from peers", metrics.download_bytes.clone());
+        r.register(
+            "download_wasted_bytes",
+            "Bytes fetched and given up again",
+            metrics.download_wasted.clone(),
+        );
+        r.register(
+            "download_resumes",
+            "Transfers continued above byte zero",
+            metrics.download_resumes.clone(),
+        );
+        r.register("download_restarts", "Downloads started over", metrics.download_restarts.clone());
+        r.register("download_attempts", "Ended runs of downloads", metrics.download_attempts.clone());
+        r.register_with_unit(
+            "retry_delay",
+            "Delays before another attempt",
+            Unit::Seconds,
+            metrics.retry_delay.clone(),
+        );
+        r.register("permits_in_use", "Downloads running now", metrics.permits_in_use.clone());
+        r.register("serve_requests", "Answers of the peer listener", metrics.serve_requests.clone());
+        r.register("serve_bytes", "File bytes handed to readers", metrics.serve_bytes.clone());
+        r.register("serve_ranges", "File requests by range decision", metrics.serve_ranges.clone());
+        r.register("serve_active", "File bodies being sent now", metrics.serve_active.clone());
+        r.register("auth_failures", "Refused keys", metrics.auth_failures.clone());
+        r.register_with_unit("disk_free", "Free space", Unit::Bytes, metrics.disk_free.clone());
+        Self { registry, ..metrics }
+    }
+
+    /// The exposition text.
+    ///
+    /// # Errors
+    /// Never in practice: writing into a string cannot fail.
+    pub fn exposition(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// The content type of [`Metrics::exposition`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_promised_names_come_out_as_promised() {
+        let metrics = Metrics::new();
+        metrics.download_bytes.get_or_create(&Peer { peer: "bob".into() }).inc_by(5);
+        metrics.downloads.get_or_create(&State { state: "queued".into() }).set(2);
+        metrics.disk_free.get_or_create(&Dir { dir: "downloads".into() }).set(1e9);
+        metrics.retry_delay.observe(0.3);
+        let text = metrics.exposition().unwrap();
+        for line in [
+            "peerd_build_info{version=\"",
+            "peerd_download_bytes_total{peer=\"bob\"} 5",
+            "peerd_downloads{state=\"queued\"} 2",
+            "peerd_disk_free_bytes{dir=\"downloads\"}",
+            "peerd_retry_delay_seconds_count 1",
+            "peerd_permits_in_use 0",
+        ] {
+            assert!(text.contains(line), "{line} not in:\n{text}");
+        }
+    }
+}

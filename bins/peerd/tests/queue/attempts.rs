@@ -1,0 +1,130 @@
+//! How often a failure is tried again, and how long the peer is left alone in between.
+
+use scripted_peer::{Answer, ScriptedPeer, assert_same_bytes};
+use serde_json::{Value, json};
+
+use super::home_with;
+use crate::support::{MIB, offer};
+
+#[tokio::test]
+async fn attempts_without_progress_are_counted_exactly_and_the_row_may_be_tried_again() {
+    let peer = ScriptedPeer::start().await;
+    let path = offer(&peer, "m", 1, 1000);
+    peer.script(&path, vec![Answer::status(503); 4]);
+    let home = home_with(&peer, json!({ "max_attempts": 4 }));
+    let daemon = home.start().await;
+    let id = daemon.add("bob", "m").await;
+    let row = daemon.until_state(id, "failed").await;
+    assert_eq!(peer.requests(&path).len(), 4);
+    assert_eq!((&row["attempts"], &row["retryable"]), (&json!(4), &json!(true)));
+    assert_eq!(row["error"]["kind"], "attempts-exhausted");
+    assert!(row["error"]["message"].as_str().expect("words").contains("503"), "{row:#}");
+    assert!(row["retry_at"].is_string(), "it comes back by itself: {row:#}");
+    daemon.obeyed(id, "retry").await;
+    let row = daemon.until_state(id, "completed").await;
+    assert_eq!((&row["attempts"], &row["retryable"]), (&json!(0), &json!(false)), "the count starts over");
+}
+
+#[tokio::test]
+async fn attempts_are_counted_over_waits_in_line_as_well() {
+    let peer = ScriptedPeer::start().await;
+    let path = offer(&peer, "m", 1, 1000);
+    peer.always(&path, Answer::status(429).header("Retry-After", "120"));
+    let home = home_with(&peer, json!({ "max_attempts": 3 }));
+    let daemon = home.start().await;
+    let id = daemon.add("bob", "m").await;
+    for attempts in [1, 2] {
+        let row = daemon.until_state(id, "waiting").await;
+        assert_eq!(row["attempts"], attempts);
+        drop(daemon.order(id, "pause").await);
+        daemon.obeyed(id, "resume").await;
+        daemon.until(id, "tried again", |row| row["attempts"] != attempts).await;
+    }
+    let row = daemon.until_state(id, "failed").await;
+    assert_eq!((&row["attempts"], &row["retryable"]), (&json!(3), &json!(true)));
+    assert_eq!(peer.requests(&path).len(), 3);
+}
+
+#[tokio::test]
+async fn attempts_to_reach_a_peer_that_is_away_are_bounded_too() {
+    let peer = ScriptedPeer::start().await;
+    offer(&peer, "m", 1, 1000);
+    peer.go_away().await;
+    let home = home_with(&peer, json!({ "max_attempts": 3 }));
+    let daemon = home.start().await;
+    let id = daemon.add("bob", "m").await;
+    let row = daemon.until_state(id, "failed").await;
+    assert_eq!((&row["attempts"], &row["retryable"]), (&json!(3), &json!(true)));
+    assert_eq!(row["error"]["kind"], "unreachable");
+}
+
+#[tokio::test]
+async fn patience_is_kept_with_a_peer_that_cannot_describe_the_item_yet() {
+    let peer = ScriptedPeer::start().await;
+    offer(&peer, "m", 1, 1000);
+    peer.always("/peer/items/m", Answer::status(503).header("Retry-After", "120"));
+    let home = home_with(&peer, json!({}));
+    let daemon = home.start().await;
+    let id = daemon.add("bob", "m").await;
+    let row = daemon.until(id, "waited", |row| row["state"] == "waiting").await;
+    assert!(row["error"]["message"].as_str().expect("words").contains("503"), "{row:#}");
+    assert_eq!(peer.requests("/peer/items/m").len(), 2, "once for the owner, once for the row: {row:#}");
+    let delay = daemon.metric("peerd_retry_delay_seconds_sum").await.expect("a sum");
+    assert!((120.0..=126.0).contains(&delay), "{delay}");
+    assert_eq!(daemon.metric("peerd_permits_in_use").await, Some(0.0));
+}
+
+#[tokio::test]
+async fn progress_makes_the_count_start_over() {
+    let peer = ScriptedPeer::start().await;
+    let path = offer(&peer, "m", 1, 4 * MIB);
+    // Six cuts with a megabyte or more in between every second one: never three failures without progress.
+    peer.script(&path, (0..3).flat_map(|_| [Answer::truncate_at(MIB + 1), Answer::status(503)]));
+    let home = home_with(&peer, json!({ "max_attempts": 3, "attempts_reset_bytes": "1MiB" }));
+    let daemon = home.start().await;
+    let id = daemon.add("bob", "m").await;
+    daemon.until_state(id, "completed").await;
+    assert_same_bytes(home.completed("m.bin"), 1, 4 * MIB);
+    assert_eq!(peer.requests(&path).len(), 7);
+}
+
+#[tokio::test]
+async fn a_lasting_refusal_is_not_repeated() {
+    let peer = ScriptedPeer::start().await;
+    let home = home_with(&peer, json!({}));
+    let daemon = home.start().await;
+    for (status, kind) in [(404, "not-found"), (410, "not-found"), (403, "key-refused"), (501, "rejected")] {
+        let item = format!("s{status}");
+        let path = offer(&peer, &item, 1, 1000);
+        peer.always(&path, Answer::status(status));
+        let id = daemon.add("bob", &item).await;
+        let row = daemon.until_state(id, "failed").await;
+        assert_eq!((&row["error"]["kind"], &row["retryable"]), (&json!(kind), &json!(false)), "{status}");
+        assert_eq!(peer.requests(&path).len(), 1, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_ran_out_of_attempts_comes_back_by_itself() {
+    let peer = ScriptedPeer::start().await;
+    let path = offer(&peer, "m", 1, 1000);
+    peer.script(&path, vec![Answer::status(503); 5]);
+    let home = home_with(&peer, json!({ "max_attempts": 2, "retry_failed_every": "100ms" }));
+    let daemon = home.start().await;
+    let id = daemon.add("bob", "m").await;
+    daemon.until(id, "arrived", |row| row["state"] == "completed").await;
+    assert_eq!(peer.requests(&path).len(), 6);
+}
+
+#[tokio::test]
+async fn a_row_that_is_too_old_stays_failed() {
+    let peer = ScriptedPeer::start().await;
+    let path = offer(&peer, "m", 1, 1000);
+    peer.always(&path, Answer::status(503));
+    let downloads = json!({ "max_attempts": 1, "retry_failed_every": "1h", "give_up_after": "30m" });
+    let home = home_with(&peer, downloads);
+    let daemon = home.start().await;
+    let id = daemon.add("bob", "m").await;
+    let row = daemon.until_state(id, "failed").await;
+    assert_eq!((&row["retryable"], &row["retry_at"]), (&json!(true), &Value::Null));
+}
