@@ -59,7 +59,11 @@ async fn get_takes_over_a_part_without_a_record_only_with_a_proof() {
         let output = get(&home, &url, &[more, &["--connections", "1"]].concat()).await.expect_code(0);
         assert_same_bytes(home.path("out.bin"), 7, MIB);
         let first = &peer.requests("/m.bin")[before];
-        assert_eq!(first.asked().map_or(0, |(start, _)| start) >= from.max(1), from > 0, "{more:?}: {first:?}");
+        assert_eq!(
+            first.asked().map_or(0, |(start, _)| start) >= from.max(1),
+            from > 0,
+            "{more:?}: {first:?}"
+        );
         assert_eq!(output.stderr.contains("starting over"), from == 0, "it says so: {more:?}: {output:?}");
     }
 }

@@ -188,7 +188,8 @@ async fn with_downloads_disabled_rows_are_kept_and_shown_as_paused() {
     let peer = ScriptedPeer::start().await;
     let path = offer(&peer, "m", 7, MIB);
     let home = home_with(&peer, json!({ "enabled": false }));
-    let stage = Stage { item: "m", seed: 7, total: MIB, durable: 1000, left: Left::Downloading, blake3: None };
+    let stage =
+        Stage { item: "m", seed: 7, total: MIB, durable: 1000, left: Left::Downloading, blake3: None };
     let staged = stage.set(&home).await;
     seeded_file(&staged.part, 7, 1000);
     let daemon = home.start().await;

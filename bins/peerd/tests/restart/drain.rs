@@ -57,7 +57,10 @@ async fn a_reader_in_the_middle_of_a_file_gets_the_rest_of_it() {
     let reader = client.get(url).header("x-api-key", KEY).send().await.expect("a head");
     let log = daemon.log.clone();
     let read = async {
-        log.wait_for("that it stops", |event| event["message"].as_str()?.starts_with("stopping").then_some(())).await;
+        log.wait_for("that it stops", |event| {
+            event["message"].as_str()?.starts_with("stopping").then_some(())
+        })
+        .await;
         reader.bytes().await.expect("a whole body").len() as u64
     };
     let ((status, log), length) = tokio::join!(daemon.terminate(), read);
@@ -76,7 +79,8 @@ async fn whoever_asks_twice_does_not_wait_for_the_grace() {
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let stalled = client.get(url).header("x-api-key", KEY).send().await.expect("a head");
     daemon.signal(Signal::TERM);
-    let stopping = |event: &serde_json::Value| event["message"].as_str()?.starts_with("stopping").then_some(());
+    let stopping =
+        |event: &serde_json::Value| event["message"].as_str()?.starts_with("stopping").then_some(());
     daemon.log.wait_for("that it stops", stopping).await;
     let (status, log) = daemon.terminate().await;
     assert_eq!(status.code(), Some(143), "{}", log.tail());

@@ -15,7 +15,8 @@ async fn a_file_renamed_before_the_row_said_so_is_completed_without_a_request() 
     let peer = ScriptedPeer::start().await;
     offer(&peer, "m", 7, 5000);
     let home = home_of(&peer);
-    let stage = Stage { item: "m", seed: 7, total: 5000, durable: 5000, left: Left::Finalizing, blake3: None };
+    let stage =
+        Stage { item: "m", seed: 7, total: 5000, durable: 5000, left: Left::Finalizing, blake3: None };
     let staged = stage.set(&home).await;
     seeded_file(&staged.target, 7, 5000);
     let daemon = home.start().await;
@@ -30,7 +31,8 @@ async fn a_whole_part_that_was_not_renamed_is_published_without_a_request() {
     offer(&peer, "m", 7, 5000);
     for left in [Left::Finalizing, Left::Downloading, Left::Queued] {
         let home = home_of(&peer);
-        let staged = Stage { item: "m", seed: 7, total: 5000, durable: 5000, left, blake3: None }.set(&home).await;
+        let staged =
+            Stage { item: "m", seed: 7, total: 5000, durable: 5000, left, blake3: None }.set(&home).await;
         seeded_file(&staged.part, 7, 5000);
         let daemon = home.start().await;
         let row = daemon.until_state(staged.id, "completed").await;
@@ -47,7 +49,8 @@ async fn a_foreign_file_under_the_final_name_is_never_touched() {
     offer(&peer, "m", 7, 5000);
     for (left, part) in [(Left::Finalizing, true), (Left::Finalizing, false), (Left::Queued, true)] {
         let home = home_of(&peer);
-        let staged = Stage { item: "m", seed: 7, total: 5000, durable: 5000, left, blake3: None }.set(&home).await;
+        let staged =
+            Stage { item: "m", seed: 7, total: 5000, durable: 5000, left, blake3: None }.set(&home).await;
         fs::write(&staged.target, "precious").expect("a file");
         if part {
             seeded_file(&staged.part, 7, 5000);
@@ -69,7 +72,8 @@ async fn a_second_name_that_was_made_before_the_first_went_is_completed() {
     offer(&peer, "m", 7, 5000);
     let home = home_of(&peer);
     let left = Left::Finalizing;
-    let staged = Stage { item: "m", seed: 7, total: 5000, durable: 5000, left, blake3: None }.set(&home).await;
+    let staged =
+        Stage { item: "m", seed: 7, total: 5000, durable: 5000, left, blake3: None }.set(&home).await;
     seeded_file(&staged.part, 7, 5000);
     fs::hard_link(&staged.part, &staged.target).expect("a second name");
     let daemon = home.start().await;
@@ -129,7 +133,8 @@ async fn a_tail_nobody_recorded_is_not_trusted_however_right_it_looks() {
     let path = offer(&peer, "m", 7, MIB);
     for left in [Left::Downloading, Left::Queued] {
         let home = home_of(&peer);
-        let staged = Stage { item: "m", seed: 7, total: MIB, durable: 300_000, left, blake3: None }.set(&home).await;
+        let staged =
+            Stage { item: "m", seed: 7, total: MIB, durable: 300_000, left, blake3: None }.set(&home).await;
         let mut bytes = seeded_bytes(7, 0..300_000);
         bytes.resize(MIB as usize, 0);
         fs::write(&staged.part, bytes).expect("a part");
@@ -148,12 +153,14 @@ async fn a_part_that_is_no_ordinary_file_is_refused_and_what_it_points_at_is_unt
     let link = |part: &Path, victim: &Path| symlink(victim, part).expect("a link");
     let hard_link = |part: &Path, victim: &Path| fs::hard_link(victim, part).expect("a link");
     let directory = |part: &Path, _: &Path| fs::create_dir(part).expect("a directory");
-    let places: [(&str, &dyn Fn(&Path, &Path)); 3] =
+    type Place<'a> = &'a dyn Fn(&Path, &Path);
+    let places: [(&str, Place<'_>); 3] =
         [("a link", &link), ("a second name", &hard_link), ("a directory", &directory)];
     for (what, place) in places {
         let home = home_of(&peer);
         let left = Left::Downloading;
-        let staged = Stage { item: "m", seed: 7, total: MIB, durable: 1000, left, blake3: None }.set(&home).await;
+        let staged =
+            Stage { item: "m", seed: 7, total: MIB, durable: 1000, left, blake3: None }.set(&home).await;
         let victim = home.path("victim");
         fs::write(&victim, vec![0x77; 2000]).expect("a file");
         place(&staged.part, &victim);
@@ -219,7 +226,8 @@ async fn a_row_of_a_peer_that_was_taken_out_of_the_configuration_says_so() {
     let peer = ScriptedPeer::start().await;
     offer(&peer, "m", 7, 1000);
     let home = Home::new();
-    let stage = Stage { item: "m", seed: 7, total: 1000, durable: 100, left: Left::Downloading, blake3: None };
+    let stage =
+        Stage { item: "m", seed: 7, total: 1000, durable: 100, left: Left::Downloading, blake3: None };
     let staged = stage.set(&home).await;
     let daemon = home.start().await;
     let row = daemon.until_state(staged.id, "failed").await;
