@@ -329,3 +329,43 @@ impl From<OpenError> for StartError {
         Self { exit, message: resume_fetch::describe(&error) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_start_ends_with_the_code_of_its_reason_and_names_the_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let paths = |downloads: PathBuf| ResolvedPaths {
+            state: dir.path().into(),
+            incomplete: dir.path().join("incomplete"),
+            registry: dir.path().join("peerd.db"),
+            downloads,
+        };
+        prepare_directories(&paths(dir.path().join("a/b/c"))).unwrap();
+        assert!(dir.path().join("a/b/c").is_dir(), "what is missing is made");
+        let refused = prepare_directories(&paths(file.join("below"))).unwrap_err();
+        assert_eq!(refused.exit, Exit::LocalIo);
+        assert!(refused.message.contains(file.to_str().unwrap()), "{refused}");
+
+        let _held = StateLock::acquire(dir.path()).unwrap();
+        let locked = StartError::from(StateLock::acquire(dir.path()).unwrap_err());
+        assert_eq!(locked.exit, Exit::TryLater);
+        let nowhere = StartError::from(StateLock::acquire(dir.path().join("missing")).unwrap_err());
+        assert_eq!(nowhere.exit, Exit::LocalIo);
+        assert_eq!(StartError::from(anyhow::anyhow!("no reason known")).exit, Exit::General);
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_none_ends_the_start_with_its_own_code() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("peerd.db");
+        std::fs::write(&path, "no database").unwrap();
+        let refused = StartError::from(Registry::open(&path, &Options::default()).await.unwrap_err());
+        assert_eq!(refused.exit, Exit::Data);
+        assert!(refused.message.contains(path.to_str().unwrap()), "{refused}");
+    }
+}

@@ -186,3 +186,35 @@ impl Global {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_every_command_takes_stand_before_or_behind_it() {
+        for line in [["peerd", "-v", "ls"], ["peerd", "ls", "-v"]] {
+            assert_eq!(Cli::try_parse_from(line).unwrap().global.verbose, 1);
+        }
+        let both = Cli::try_parse_from(["peerd", "ls", "-v", "-q"]);
+        assert!(both.is_err(), "more and less at once makes no sense");
+    }
+
+    #[test]
+    fn every_command_and_every_option_says_what_it_is_for() {
+        fn check(command: &clap::Command) {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for option in command.get_arguments() {
+                assert!(option.get_help().is_some(), "{} {}", command.get_name(), option.get_id());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+}

@@ -14,6 +14,8 @@ mod peers;
 mod recovery;
 mod scheduler;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod view;
 mod worker;
 

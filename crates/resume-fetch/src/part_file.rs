@@ -34,11 +34,7 @@ impl PartFile {
     pub(crate) fn open(path: PathBuf, twin: Option<&Path>) -> Result<Self, LocalError> {
         for _ in 0..REOPENS {
             let file = open_locked(&path, twin)?;
-            // Whoever had the lock before may have published or removed the file while we waited at its door: then we
-            // have locked what is now the finished file, or nothing.
-            let ours = file.metadata().map_err(LocalError::io("look at", &path))?;
-            let named = disk::existing(&path).map_err(LocalError::io("look at", &path))?;
-            if named.is_some_and(|named| disk::same_file(&ours, &named)) {
+            if still_named(&file, &path)? {
                 return Ok(Self { file: Arc::new(file), path: Arc::new(path) });
             }
         }
@@ -185,6 +181,14 @@ fn open_locked(path: &Path, twin: Option<&Path>) -> Result<File, LocalError> {
     Ok(file)
 }
 
+/// Whether `path` still names the file we have locked. Whoever had the lock before may have published or removed it
+/// between our opening and our locking it: then we hold what is now the finished file, or nothing.
+fn still_named(file: &File, path: &Path) -> Result<bool, LocalError> {
+    let ours = file.metadata().map_err(LocalError::io("look at", path))?;
+    let named = disk::existing(path).map_err(LocalError::io("look at", path))?;
+    Ok(named.is_some_and(|named| disk::same_file(&ours, &named)))
+}
+
 /// How often a file that vanished under its lock is looked for again.
 const REOPENS: usize = 8;
 
@@ -234,20 +238,15 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_on_a_file_that_was_published_meanwhile_is_not_taken_for_one_on_the_part() {
+    fn a_file_that_was_published_between_opening_and_locking_is_not_taken_for_the_part() {
         let dir = tempfile::tempdir().unwrap();
         let (path, target) = (dir.path().join("x.part"), dir.path().join("x"));
-        std::fs::write(&path, b"whole").unwrap();
-        let stale = open_locked(&path, None).unwrap();
+        let locked = open_locked(&path, None).unwrap();
+        assert!(still_named(&locked, &path).unwrap());
         std::fs::rename(&path, &target).unwrap();
-        let part = PartFile::open(path, None).unwrap();
-        part.truncate(0).unwrap();
-        assert_eq!(
-            std::fs::read(&target).unwrap(),
-            b"whole",
-            "the finished file was not the one that was opened"
-        );
-        drop(stale);
+        assert!(!still_named(&locked, &path).unwrap(), "nothing has that name now");
+        std::fs::write(&path, b"").unwrap();
+        assert!(!still_named(&locked, &path).unwrap(), "another file has it");
     }
 
     #[test]

@@ -126,25 +126,33 @@ async fn a_drip_is_given_up_although_it_is_never_silent() {
 
 #[tokio::test]
 async fn waiting_for_our_own_rate_limit_is_never_a_stall() {
-    let clock = ManualClock::new();
-    let mut lab = Lab::new(Representation::seeded(SEED, 256 * KIB).etag("\"a\"")).await;
-    lab.clock = Arc::new(clock.clone());
-    let limiter = RateLimiter::new(lab.clock.clone(), Rate::from(std::num::NonZeroU64::new(1024)));
-    let floor = LowSpeed { floor: MIB, window: Duration::from_secs(5) };
-    let request = lab.request().idle_timeout(Duration::from_secs(5)).low_speed(Some(floor));
-    let download = lab.start(request.limits(Layers::new([limiter.clone()])));
-    let mut fetched = Box::pin(drive(download));
+    let (lab, clock) = frozen([]).await;
+    let gate = Gate::closed();
+    lab.peer.script(FILE, [Answer::hold_at(HALF, &gate)]);
+    let limiter = RateLimiter::new(lab.clock.clone(), Rate::from(std::num::NonZeroU64::new(8)));
+    let floor = LowSpeed { floor: MIB, window: HOUR };
+    let request = patient(&lab).low_speed(Some(floor)).limits(Layers::new([limiter.clone()]));
+    let download = lab.start(request);
+    let mut progress = download.progress();
+    let mut ended = Box::pin(drive(download));
     let fetched = loop {
         tokio::select! {
             biased;
-            fetched = &mut fetched => break fetched,
-            // Time passes only while the download waits for its limit.
-            () = tokio::task::yield_now() => if limiter.waiting() > 0 { clock.advance(Duration::from_secs(1)) },
+            fetched = &mut ended => break fetched,
+            // Hours pass while the download waits for its limit, and moments while it waits for the peer. Half-way the
+            // peer falls silent: then the watch has to look at all those hours and find them ours.
+            () = tokio::task::yield_now() => match limiter.waiting() {
+                0 => clock.advance(Duration::from_millis(1)),
+                _ => clock.advance(Duration::from_secs(100)),
+            },
+        }
+        if progress.borrow_and_update().written == HALF {
+            gate.release();
         }
     };
     assert_eq!(fetched.retries(), 0, "{:?}", fetched.events);
     fetched.done();
-    lab.published(SEED, 256 * KIB);
+    lab.published(SEED, MIB);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::net::TcpSocket;
 use tokio::sync::oneshot;
@@ -109,8 +110,23 @@ impl ScriptedPeer {
         let Door::Open { accepting, leave } = self.turn() else { panic!("the peer is away already") };
         leave.send(()).expect("it accepts until it is told to leave");
         accepting.await.expect("accepting does not panic");
-        let socket = bound(self.address).expect("the port was ours a moment ago");
+        let socket = self.keep_port().await;
         *locked(&self.door) = Door::Away(socket);
+    }
+
+    /// Binds the port without listening on it. A process being started elsewhere in this one holds a copy of the old
+    /// socket from its fork to its exec, and until then the port is taken.
+    #[allow(clippy::disallowed_methods, reason = "a test peer lives in real time")]
+    async fn keep_port(&self) -> TcpSocket {
+        for _ in 0..PORT_TRIES {
+            match bound(self.address) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    tokio::time::sleep(PORT_PAUSE).await;
+                }
+                outcome => return outcome.expect("the port was ours a moment ago"),
+            }
+        }
+        panic!("the port {} was ours and stays taken", self.address);
     }
 
     /// Listens again on the same port, with the same script and log.
@@ -227,5 +243,8 @@ fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
+/// A second altogether: no process takes that long from fork to exec.
+const PORT_TRIES: u32 = 200;
+const PORT_PAUSE: Duration = Duration::from_millis(5);
 const BACKLOG: u32 = 128;
 const SEND_BUFFER: u32 = 64 * 1024;

@@ -114,7 +114,7 @@ mod tests {
         variables: &[(&str, &str)],
         flag: Option<&str>,
     ) -> Result<ResolvedPaths, Finding> {
-        let mut sources = Sources { current_dir: "/work".into(), ..Sources::default() };
+        let mut sources = Sources { current_dir: "/here".into(), ..Sources::default() };
         sources.environment = variables.iter().map(|(k, v)| ((*k).to_owned(), v.into())).collect();
         sources.overrides.state_dir = flag.map(PathBuf::from);
         ResolvedPaths::resolve(config, &sources)
@@ -124,7 +124,7 @@ mod tests {
     fn the_state_directory_is_the_first_that_is_named() {
         let all = [("STATE_DIRECTORY", "/var/lib/peerd:/x"), ("XDG_STATE_HOME", "/s"), ("HOME", "/home/al")];
         for (flag, variables, state) in [
-            (Some("st"), &all[..], "/work/st"),
+            (Some("st"), &all[..], "/here/st"),
             (None, &all[..], "/var/lib/peerd"),
             (None, &all[1..], "/s/peerd"),
             (None, &all[2..], "/home/al/.local/state/peerd"),

@@ -119,6 +119,10 @@ impl Downloads {
         let shared = &self.shared;
         let given = request.filename.as_deref().map(plain_name).transpose()?;
         let (url, metadata) = match &request.source {
+            Source::Item { item, .. } if matches!(item.as_str(), "." | "..") => {
+                // Whoever reads the path next would take it for a way up.
+                return Err(AddError::Invalid { field: "item", reason: "not a name".to_owned() });
+            }
             Source::Item { peer: name, item } => {
                 let peer = shared.peers.get(name).ok_or_else(|| AddError::PeerUnknown(name.clone()))?;
                 (peer.file_url(item), shared.ask(name, peer, item).await?)

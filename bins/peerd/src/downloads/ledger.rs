@@ -165,3 +165,35 @@ fn from_row(identity: &registry::Identity) -> Identity {
 fn failed(error: WorkerError) -> LedgerError {
     LedgerError::new("the row could not be written", error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_reads_back_as_it_was_written() {
+        for source in [
+            TotalSource::ContentLength,
+            TotalSource::ContentRange,
+            TotalSource::Request,
+            TotalSource::EndOfBody,
+        ] {
+            for validator in ["\"strong\"", "W/\"weak\"", "Sun, 06 Nov 1994 08:49:37 GMT"] {
+                let identity = Identity {
+                    total: Some(5),
+                    total_source: Some(source),
+                    validator: Some(validator.parse().unwrap()),
+                };
+                assert_eq!(from_row(&to_row(&identity)), identity, "{validator}");
+            }
+        }
+        assert_eq!(from_row(&to_row(&Identity::default())), Identity::default());
+    }
+
+    #[test]
+    fn what_a_list_said_about_the_size_binds_no_bytes() {
+        let total = registry::Total { bytes: 5, source: registry::TotalSource::Manifest };
+        let listed = registry::Identity { total: Some(total), validator: None };
+        assert_eq!(from_row(&listed), Identity::default());
+    }
+}

@@ -177,3 +177,120 @@ fn sensitive(value: &str) -> Option<HeaderValue> {
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_METADATA: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+    use resume_fetch::ReqwestTransport;
+    use retry_kit::ManualClock;
+    use scripted_peer::{Answer, Representation, ScriptedPeer};
+
+    /// One peer, `bob`, and the clock its answers are waited for by.
+    fn knowing(url: &str) -> (Peers, ManualClock) {
+        let clock = ManualClock::new();
+        let bob = PeerConfig {
+            key: Some(Secret::new("the-key")),
+            headers: BTreeMap::from([("x-colour".to_owned(), Secret::new("red"))]),
+            ..peer_config(url)
+        };
+        let transport = Arc::new(ReqwestTransport::new(Duration::from_secs(10)).unwrap());
+        let peers = BTreeMap::from([("bob".to_owned(), bob)]);
+        (Peers::new(&peers, transport, Arc::new(clock.clone())).unwrap(), clock)
+    }
+
+    fn peer_config(url: &str) -> PeerConfig {
+        serde_json::from_value(serde_json::json!({ "url": url })).unwrap()
+    }
+
+    #[test]
+    fn an_item_is_one_segment_of_the_path_whatever_it_contains() {
+        let (peers, _) = knowing("http://bob.example/behind/a/proxy");
+        let bob = peers.get("bob").unwrap();
+        for (item, segment) in [
+            ("films:aGVsbG8", "films%3AaGVsbG8"),
+            ("a/../../b", "a%2F..%2F..%2Fb"),
+            ("a?b#c", "a%3Fb%23c"),
+            ("50 % ü", "50%20%25%20%C3%BC"),
+        ] {
+            let base = "http://bob.example/behind/a/proxy/peer/items";
+            assert_eq!(bob.file_url(item), format!("{base}/{segment}/file"));
+            let url = Url::parse(&bob.file_url(item)).unwrap();
+            assert_eq!(url.as_str(), bob.file_url(item), "nobody on the way reads it differently");
+        }
+    }
+
+    #[test]
+    fn what_no_header_can_carry_is_refused_without_showing_it() {
+        let clock: SharedClock = Arc::new(ManualClock::new());
+        for (key, headers, what) in [
+            (Some(Secret::new("two\nlines")), BTreeMap::new(), "key"),
+            (None, BTreeMap::from([("x-a".to_owned(), Secret::new("secret\0"))]), "x-a"),
+            (None, BTreeMap::from([("no header".to_owned(), Secret::new("v"))]), "no header"),
+        ] {
+            let config = PeerConfig { key, headers, ..peer_config("http://bob.example/") };
+            let error = Peer::new("bob", &config, &clock).err().unwrap().to_string();
+            assert!(error.contains("bob") && error.contains(what), "{error}");
+            assert!(!error.contains("lines") && !error.contains("secret"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_is_asked_with_its_key_and_headers() {
+        let bob = ScriptedPeer::start().await;
+        let document = r#"{"filename": "film.mkv", "size": 7, "of a later version": true}"#;
+        bob.serve("/peer/items/m", Representation::bytes(document));
+        let (peers, _) = knowing(&bob.url("/"));
+        let metadata = peers.metadata(peers.get("bob").unwrap(), "m").await.unwrap();
+        assert_eq!((metadata.filename.as_deref(), metadata.size), (Some("film.mkv"), Some(7)));
+        let request = &bob.all_requests()[0];
+        assert_eq!((request.header("x-api-key"), request.header("x-colour")), (Some("the-key"), Some("red")));
+        let shown = format!("{:?}", peers.get("bob").unwrap().headers());
+        assert!(!shown.contains("the-key") && !shown.contains("red"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_says_nothing_useful_is_an_error_that_says_why() {
+        let bob = ScriptedPeer::start().await;
+        let (peers, _) = knowing(&bob.url("/"));
+        let peer = peers.get("bob").unwrap();
+        for (body, because) in [
+            ("no JSON".to_owned(), "not a document"),
+            ("\"film.mkv\"".to_owned(), "not an object"),
+            (r#"{"size": -1}"#.to_owned(), "no file has such a size"),
+            (format!(r#"{{"filename": "{}"}}"#, "x".repeat(MAX_METADATA)), "longer than anybody needs"),
+        ] {
+            bob.serve("/peer/items/m", Representation::bytes(body));
+            let error = peers.metadata(peer, "m").await.unwrap_err();
+            assert!(matches!(error, PeerError::Malformed), "{because}: {error:?}");
+        }
+        bob.script("/peer/items/m", [Answer::status(429).header("Retry-After", "7"), Answer::status(404)]);
+        let patience = peers.metadata(peer, "m").await.unwrap_err();
+        let seven = Some(Duration::from_secs(7));
+        assert!(
+            matches!(patience, PeerError::Status { status: StatusCode::TOO_MANY_REQUESTS, retry_after }
+            if retry_after == seven),
+            "{patience:?}"
+        );
+        let gone = peers.metadata(peer, "m").await.unwrap_err();
+        assert!(
+            matches!(gone, PeerError::Status { status: StatusCode::NOT_FOUND, retry_after: None }),
+            "{gone:?}"
+        );
+        bob.go_away().await;
+        let away = peers.metadata(peer, "m").await.unwrap_err();
+        assert!(matches!(away, PeerError::Transport(_)), "{away:?}");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_does_not_answer_is_waited_for_five_seconds() {
+        let bob = ScriptedPeer::start().await;
+        bob.always("/peer/items/m", Answer::stall_before_head());
+        let (peers, clock) = knowing(&bob.url("/"));
+        let (answer, ()) = tokio::join!(peers.metadata(peers.get("bob").unwrap(), "m"), async {
+            bob.wait_for_requests("/peer/items/m", 1).await;
+            clock.advance(METADATA_TIMEOUT);
+        });
+        assert!(matches!(answer, Err(PeerError::Timeout)), "{answer:?}");
+    }
+}

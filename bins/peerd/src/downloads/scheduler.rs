@@ -108,8 +108,7 @@ impl DiskGuard {
         let Some(free) = free_bytes(&shared.settings.incomplete_dir).filter(|_| min_free > 0) else {
             return true;
         };
-        let needed = if self.low { min_free.saturating_mul(2) } else { min_free };
-        let low = free < needed;
+        let low = is_low(free, min_free, self.low);
         if low != self.low {
             match low {
                 true => tracing::warn!(free, min_free, "the disk is nearly full; the queue waits"),
@@ -119,6 +118,11 @@ impl DiskGuard {
         self.low = low;
         !low
     }
+}
+
+/// Whether too little is free; what was low is so until there is twice as much.
+fn is_low(free: u64, min_free: u64, was_low: bool) -> bool {
+    free < if was_low { min_free.saturating_mul(2) } else { min_free }
 }
 
 /// Bytes this user may still write below `dir`; `None` when the filesystem does not say.
@@ -131,3 +135,19 @@ pub(crate) fn free_bytes(dir: &Path) -> Option<u64> {
 const IDLE: Duration = Duration::from_secs(5);
 const SHORTEST: Duration = Duration::from_millis(5);
 const DISK_POLL: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_was_low_needs_twice_as_much_before_the_queue_goes_on() {
+        for (free, was_low, low) in
+            [(100, false, false), (99, false, true), (100, true, true), (199, true, true), (200, true, false)]
+        {
+            assert_eq!(is_low(free, 100, was_low), low, "{free} free, low before: {was_low}");
+        }
+        assert!(is_low(u64::MAX - 1, u64::MAX, true), "no reserve is too large to be doubled");
+        assert!(!is_low(0, 0, true), "no reserve is never missed");
+    }
+}

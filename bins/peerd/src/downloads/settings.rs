@@ -97,3 +97,45 @@ impl Settings {
 /// Retrying waits longer than this give the permit back, so that slow peers cannot block the queue.
 const HOLD: Duration = Duration::from_secs(1);
 const LOW_SPEED_WINDOW: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ByteSize;
+
+    fn settings(config: &Config) -> Settings {
+        let [state, downloads, incomplete, registry] = ["/s", "/d", "/i", "/s/peerd.db"].map(PathBuf::from);
+        Settings::new(config, &ResolvedPaths { state, downloads, incomplete, registry }).unwrap()
+    }
+
+    #[test]
+    fn without_a_configuration_the_documented_defaults_hold() {
+        let settings = settings(&Config::default());
+        assert_eq!((settings.max_concurrent, settings.retry.max_attempts.get()), (3, 5));
+        assert_eq!((settings.max_size, settings.limit_down), (Some(100 << 30), None));
+        assert_eq!(
+            (settings.checkpoint_bytes, settings.checkpoint_interval),
+            (16 << 20, Duration::from_secs(2))
+        );
+        assert_eq!(settings.low_speed, Some(LowSpeed { floor: 1024, window: Duration::from_secs(30) }));
+    }
+
+    #[test]
+    fn a_bound_of_zero_is_none() {
+        let mut config = Config::default();
+        config.downloads.max_size = ByteSize(0);
+        config.downloads.low_speed = ByteSize(0);
+        config.limits.down = ByteSize(0);
+        let settings = settings(&config);
+        assert_eq!((settings.max_size, settings.low_speed, settings.limit_down), (None, None, None));
+    }
+
+    #[test]
+    fn retry_settings_that_contradict_each_other_are_refused() {
+        let mut config = Config::default();
+        config.downloads.retry_max = config.downloads.retry_base / 2;
+        let paths = ["/s", "/d", "/i", "/s/peerd.db"].map(PathBuf::from);
+        let [state, downloads, incomplete, registry] = paths;
+        assert!(Settings::new(&config, &ResolvedPaths { state, downloads, incomplete, registry }).is_err());
+    }
+}

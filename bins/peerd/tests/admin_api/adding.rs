@@ -80,6 +80,7 @@ async fn a_value_that_cannot_be_used_is_422_and_says_which() {
         (json!({ "peer": "bob" }), "peer and item"),
         (json!({ "item": "m" }), "peer and item"),
         (json!({ "peer": "bob", "item": "" }), "peer and item"),
+        (json!({ "peer": "bob", "item": ".." }), "item"),
         (json!({ "peer": "bob", "item": "m", "url": "http://host/x" }), "peer and item"),
         (json!({ "url": "ftp://host/x" }), "url"),
         (json!({ "url": "no url" }), "url"),

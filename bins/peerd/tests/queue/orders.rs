@@ -170,17 +170,17 @@ async fn delete_with_data_leaves_a_file_that_a_later_row_put_there() {
 #[tokio::test]
 async fn a_limit_holds_from_the_first_byte_and_can_be_lifted_on_the_way() {
     let peer = ScriptedPeer::start().await;
-    offer(&peer, "m", 7, 16 * MIB);
+    offer(&peer, "m", 7, 64 * MIB);
     let home = home_with(&peer, json!({}));
     let daemon = home.start().await;
-    // At this rate it would take four hours.
-    let id = daemon.add_with(json!({ "peer": "bob", "item": "m", "limit_down": 1024 })).await;
+    // At this rate it would take four minutes.
+    let id = daemon.add_with(json!({ "peer": "bob", "item": "m", "limit_down": "256KiB" })).await;
     daemon.until(id, "had begun", |row| row["written"].as_u64() > Some(0)).await;
     let row = daemon.row(id).await;
     assert!(row["written"].as_u64() < Some(4 * MIB), "{row:#}");
     assert_eq!(daemon.patch(id, &json!({ "limit_down": null })).await.status, 200);
     daemon.until_state(id, "completed").await;
-    assert_same_bytes(home.completed("m.bin"), 7, 16 * MIB);
+    assert_same_bytes(home.completed("m.bin"), 7, 64 * MIB);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Who runs when: permits, peers that have enough, priorities.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use scripted_peer::{Answer, Gate, ScriptedPeer};
 use serde_json::json;
@@ -23,7 +23,12 @@ async fn no_more_downloads_run_at_once_than_allowed() {
     gate.parked(2).await;
     assert_eq!(states(&daemon).await, BTreeMap::from([("downloading".into(), 2), ("queued".into(), 3)]));
     assert_eq!(daemon.metric("peerd_permits_in_use").await, Some(2.0));
-    assert_eq!(served(&peer), ["i0", "i1"], "first come, first served");
+    // The first two; which of their requests arrives first is the network's affair.
+    assert_eq!(
+        BTreeSet::from_iter(served(&peer)),
+        BTreeSet::from(["i0".into(), "i1".into()]),
+        "first come, first served"
+    );
     gate.release();
     for id in ids {
         daemon.until_state(id, "completed").await;

@@ -16,6 +16,7 @@ pub(super) enum Verdict {
 impl Engine {
     /// Compares the whole with the digest the caller or the peer named.
     pub(super) async fn verify(&mut self, total: u64) -> Result<Verdict, FetchErrorKind> {
+        self.rate.stop(self.shared.clock.now());
         let unproven = self.by_overlap || (self.resumed_from > 0 && !self.state.identity.is_proof());
         self.verified = if unproven { Verified::Overlap } else { Verified::Validator };
         let (digest, verified) = match (self.shared.request.digest, self.repr_digest) {

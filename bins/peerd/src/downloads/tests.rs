@@ -1,0 +1,159 @@
+//! The service on a clock that moves only when told to, with a real registry and a real peer on loopback.
+
+use std::time::Duration;
+
+use download_registry::{
+    ClaimRequest, Digests, Download, DownloadState, Identity, NewDownload, Options, Priority,
+};
+use resume_fetch::{ReqwestTransport, Transport};
+use retry_kit::{Clock, ManualClock, TokioClock};
+use scripted_peer::{Answer, Gate, Representation, ScriptedPeer};
+
+use super::*;
+use crate::config::{Config, Overrides, Sources};
+
+/// A service that knows one peer, `bob`, and has nothing to do yet.
+struct Service {
+    downloads: Downloads,
+    clock: ManualClock,
+    bob: ScriptedPeer,
+    dir: tempfile::TempDir,
+}
+
+impl Service {
+    async fn start() -> Self {
+        let bob = ScriptedPeer::start().await;
+        let dir = tempfile::tempdir().unwrap();
+        let config = format!("[peers.bob]\nurl = {:?}\n[downloads]\nmin_free = \"0\"\n", bob.url("/"));
+        std::fs::write(dir.path().join("peerd.toml"), config).unwrap();
+        let sources = Sources {
+            file: Some(dir.path().join("peerd.toml")),
+            overrides: Overrides { state_dir: Some(dir.path().join("state")), ..Overrides::default() },
+            ..Sources::default()
+        };
+        let loaded = Config::load(&sources).unwrap();
+        for dir in [&loaded.paths.state, &loaded.paths.downloads, &loaded.paths.incomplete] {
+            std::fs::create_dir_all(dir).unwrap();
+        }
+        let clock = ManualClock::new();
+        let shared_clock: SharedClock = Arc::new(clock.clone());
+        let transport = ReqwestTransport::new(Duration::from_secs(10)).unwrap();
+        let through: Arc<dyn Transport> = Arc::new(transport.clone());
+        let downloads = Downloads::new(
+            Registry::open(&loaded.paths.registry, &Options::default()).await.unwrap(),
+            Settings::new(&loaded.config, &loaded.paths).unwrap(),
+            Peers::new(&loaded.config.peers, through, Arc::clone(&shared_clock)).unwrap(),
+            Fetcher::new(transport, Arc::clone(&shared_clock), fastrand::Rng::with_seed(1)),
+            shared_clock,
+            Arc::new(Metrics::new()),
+            fastrand::Rng::with_seed(2),
+        );
+        downloads.start().await.unwrap();
+        Self { downloads, clock, bob, dir }
+    }
+
+    /// Puts a row in line that fetches `/m` of bob, without a word to the scheduler.
+    async fn enqueue(&self) -> DownloadId {
+        self.bob.serve("/m", Representation::seeded(7, 5000).etag("\"m\""));
+        let path = |name: &str| Some(self.dir.path().join("state").join(name).to_str().unwrap().to_owned());
+        let new = NewDownload {
+            peer: None,
+            item: None,
+            url: self.bob.url("/m"),
+            filename: Some("m".into()),
+            target: path("completed/m"),
+            part: path("incomplete/m.part"),
+            priority: Priority::default(),
+            paused: false,
+            identity: Identity::default(),
+            digests: Digests::default(),
+            limit_down: None,
+            import: None,
+        };
+        self.downloads.registry().enqueue(&new, self.downloads.shared.now()).await.unwrap().id
+    }
+
+    /// A row that is being fetched: bob has sent 100 bytes of it and holds the rest back.
+    async fn running(&self) -> (DownloadId, Gate) {
+        let gate = Gate::closed();
+        self.bob.script("/m", [Answer::hold_at(100, &gate)]);
+        let id = self.enqueue().await;
+        self.downloads.shared.wake.notify_one();
+        gate.parked(1).await;
+        (id, gate)
+    }
+
+    async fn until(&self, id: DownloadId, state: DownloadState) -> Download {
+        let mut last = None;
+        for _ in 0..1200 {
+            last = self.downloads.registry().get(id).await.unwrap();
+            if let Some(row) = last.take_if(|row| row.state == state) {
+                return row;
+            }
+            TokioClock.sleep(Duration::from_millis(25)).await;
+        }
+        panic!("{id} never became {state}; it is {last:#?}");
+    }
+}
+
+#[tokio::test]
+async fn an_order_is_carried_out_though_nobody_waits_for_it() {
+    let service = Service::start().await;
+    let (id, _gate) = service.running().await;
+    let mut order = Box::pin(service.downloads.pause(id));
+    assert!(futures_util::poll!(order.as_mut()).is_pending(), "the transfer has to be stopped first");
+    drop(order);
+    service.until(id, DownloadState::Paused).await;
+    assert!(service.bob.wait_for_finished("/m", 1).await[0].hung_up);
+    let mut order = Box::pin(service.downloads.cancel(id));
+    let _ = futures_util::poll!(order.as_mut());
+    drop(order);
+    service.until(id, DownloadState::Cancelled).await;
+}
+
+#[tokio::test]
+async fn a_row_whose_worker_was_lost_comes_back_when_its_lease_is_over() {
+    let service = Service::start().await;
+    // The scheduler and the watch over leases rest; nobody tells them of the row.
+    service.clock.wait_for_sleepers(2).await;
+    let id = service.enqueue().await;
+    let now = service.downloads.shared.now();
+    let request = ClaimRequest { owner: OWNER, now, lease_for: LEASE, exclude_peers: &[] };
+    let claim = service.downloads.registry().claim_next(&request).await.unwrap().unwrap();
+    assert_eq!(claim.download.id, id);
+    drop(claim);
+    service.clock.advance(LEASE);
+    service.until(id, DownloadState::Completed).await;
+}
+
+#[tokio::test]
+async fn a_worker_whose_lease_was_taken_away_stops_by_itself() {
+    let service = Service::start().await;
+    let (id, _gate) = service.running().await;
+    // The scheduler, the watch over leases, and what the transfer waits for.
+    service.clock.wait_for_sleepers(3).await;
+    service.downloads.registry().pause(id, service.downloads.shared.now()).await.unwrap();
+    while !service.bob.requests("/m")[0].hung_up {
+        service.clock.advance_to_next();
+        TokioClock.sleep(Duration::from_millis(5)).await;
+    }
+    service.until(id, DownloadState::Paused).await;
+}
+
+#[tokio::test]
+async fn a_stop_puts_rows_back_in_line_with_what_they_have() {
+    let service = Service::start().await;
+    let (id, _gate) = service.running().await;
+    while written(&service, id).await < 100 {
+        service.clock.advance(Duration::from_millis(20));
+        TokioClock.sleep(Duration::from_millis(5)).await;
+    }
+    service.downloads.stop(Duration::from_secs(3600)).await;
+    let row = service.until(id, DownloadState::Queued).await;
+    assert_eq!((row.durable, row.attempts), (100, 0));
+}
+
+async fn written(service: &Service, id: DownloadId) -> u64 {
+    let view = service.downloads.view(id).await.unwrap().unwrap();
+    serde_json::to_value(view).unwrap()["written"].as_u64().unwrap()
+}

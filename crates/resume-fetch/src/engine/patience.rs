@@ -1,0 +1,61 @@
+//! After a failed attempt: again, later, or never.
+
+use std::time::Duration;
+
+use retry_kit::Next;
+
+use super::Engine;
+use crate::error::{AttemptError, FailedAttempt, FetchErrorKind, describe};
+use crate::event::{Event, Phase};
+
+impl Engine {
+    /// After a failed attempt: waits, or gives the wait to the caller, or gives up.
+    pub(super) async fn wait_after(
+        &mut self,
+        error: AttemptError,
+        hint: Option<Duration>,
+        redirected: bool,
+    ) -> Result<(), FetchErrorKind> {
+        self.remember(&error);
+        self.rate.stop(self.shared.clock.now());
+        if redirected && !self.redirect_retried && error.may_be_an_expired_redirect() {
+            // The address we were sent to may have been good for a while only; the one we were given still is.
+            self.redirect_retried = true;
+            return Ok(());
+        }
+        let tolerance = error.fault_tolerance();
+        self.protocol_faults += u32::from(tolerance.is_some());
+        if !error.is_transient() || tolerance.is_some_and(|tolerance| self.protocol_faults > tolerance) {
+            return Err(FetchErrorKind::Permanent(error));
+        }
+        let policy = self.shared.request.retry.clone();
+        let (attempt, delay, source, deferred) =
+            match policy.after_failure(&mut self.attempts, hint, &mut self.rng) {
+                Next::Retry { attempt, delay, source } => (attempt, delay, source, false),
+                Next::Deferred { attempt, delay, source } => (attempt, delay, source, true),
+                Next::GiveUp { attempts } => return Err(FetchErrorKind::Exhausted { attempts, last: error }),
+            };
+        let max = policy.max_attempts.get();
+        if deferred || delay > self.shared.request.hold {
+            return Err(FetchErrorKind::Deferred { delay, source_of_delay: source, last: error });
+        }
+        self.tell(Event::Retrying { attempt, max, delay, source, reason: describe(&error) });
+        self.show(Phase::Waiting, 0);
+        let wait = self.shared.clock.sleep(delay);
+        match self.shared.stop.run_until_cancelled(wait).await {
+            Some(()) => Ok(()),
+            None => Err(FetchErrorKind::Stopped),
+        }
+    }
+
+    fn remember(&mut self, error: &AttemptError) {
+        if self.history.len() == MAX_HISTORY {
+            self.history.remove(0);
+        }
+        let (at, held) = (self.shared.clock.wall(), self.state.written.len());
+        self.history.push(FailedAttempt { at, held, reason: describe(error) });
+    }
+}
+
+/// Failed attempts remembered for the error, the newest ones.
+const MAX_HISTORY: usize = 32;
