@@ -123,6 +123,8 @@ impl App {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         self.introduce();
         let Self { registry, downloads, library, peer, admin, grace, _locks, .. } = self;
+        // Before the first answer, so that nobody is shown a row as the crash left it.
+        downloads.start().await?;
         let stop = CancellationToken::new();
         let serving = [
             tokio::spawn({
@@ -135,11 +137,8 @@ impl App {
             }),
         ];
         let watch = tokio::spawn(library.watch(RESCAN, stop.clone()));
-        let started = downloads.start().await;
-        if started.is_ok() {
-            shutdown.await;
-            tracing::info!("stopping: transfers reach a checkpoint first");
-        }
+        shutdown.await;
+        tracing::info!("stopping: transfers reach a checkpoint first");
         stop.cancel();
         downloads.stop(grace).await;
         for server in serving {
@@ -148,7 +147,7 @@ impl App {
         watch.await.ok();
         registry.close().await;
         tracing::info!("stopped");
-        started
+        Ok(())
     }
 
     /// One line per fact, with the next command to type.

@@ -9,10 +9,12 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use common::{FILE, KIB, Lab, MIB, OTHER, SEED, drive, file, once, other_file, policy};
 use http::{HeaderName, HeaderValue};
 use resume_fetch::{
-    AnswerError, AttemptError, Digest, Event, Events, FetchErrorKind, LowSpeed, RestartReason, Verified,
+    AnswerError, AttemptError, BodyStream, BoxFuture, Digest, Event, Events, FetchErrorKind, Fetcher,
+    LowSpeed, MemoryLedger, RestartReason, Transport, TransportError, Verified,
 };
 use retry_kit::{Layers, ManualClock, Rate, RateLimiter};
 use scripted_peer::{Answer, Gate, Representation, ScriptedPeer, seeded_bytes};
@@ -221,6 +223,46 @@ async fn more_bytes_than_the_size_asked_for_are_never_published_not_even_by_the_
         lab.peer.always(FILE, Answer::ignore_range().and(Answer::chunked()).and(Answer::extra("x")));
         lab.fetch(expecting()).await.failed();
         assert!(!lab.target().exists());
+    }
+}
+
+/// Answers every request with these frames under `Transfer-Encoding: chunked`.
+struct Frames(Vec<Bytes>);
+
+impl Transport for Frames {
+    fn get(
+        &self,
+        _request: http::Request<()>,
+    ) -> BoxFuture<'_, Result<http::Response<BodyStream>, TransportError>> {
+        let body: BodyStream = Box::pin(futures_util::stream::iter(self.0.clone().into_iter().map(Ok)));
+        let response = http::Response::builder().header("transfer-encoding", "chunked").body(body).unwrap();
+        Box::pin(std::future::ready(Ok(response)))
+    }
+}
+
+#[tokio::test]
+async fn one_byte_more_than_the_size_asked_for_is_noticed_however_the_frames_fall() {
+    let bytes = Bytes::from(seeded_bytes(SEED, 0..1000));
+    let cuts = |at: &[usize]| {
+        let mut rest = bytes.clone();
+        let mut frames: Vec<_> = at.iter().map(|at| rest.split_to(*at)).collect();
+        frames.push(rest);
+        frames
+    };
+    for frames in [cuts(&[]), cuts(&[999]), cuts(&[998]), cuts(&[999, 0])] {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("x");
+        let fetcher =
+            Fetcher::new(Frames(frames), Arc::new(retry_kit::TokioClock), fastrand::Rng::with_seed(1));
+        let request = |size| common::request("http://peer/x", &target).expect_size(Some(size));
+        let error = drive(fetcher.start(request(999), MemoryLedger::new())).await.failed();
+        let FetchErrorKind::Permanent(AttemptError::Answer(AnswerError::SizeMismatch { .. })) = error.kind
+        else {
+            panic!("{error}")
+        };
+        assert!(!target.exists());
+        drive(fetcher.start(request(1000), MemoryLedger::new())).await.done();
+        scripted_peer::assert_same_bytes(&target, SEED, 1000);
     }
 }
 

@@ -133,7 +133,7 @@ async fn what_would_not_fit_is_refused_before_it_is_queued() {
     assert_eq!((answer.status, answer.problem()), (413, "too-large".into()));
     let exact = daemon.add("bob", "exact").await;
     daemon.until_state(exact, "completed").await;
-    drop(daemon);
+    daemon.kill().await;
     let roomy = json!({ "downloads": { "max_size": "0", "min_free": "4000000GiB" } });
     let home = home.with(roomy);
     let daemon = home.start().await;

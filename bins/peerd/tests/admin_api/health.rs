@@ -56,7 +56,7 @@ async fn metrics_have_the_promised_names_and_agree_with_what_happened() {
     assert!(exposition.field("content-type").starts_with("application/openmetrics-text"), "{exposition:?}");
     assert!(exposition.body.ends_with("# EOF\n"));
     for (series, value) in [
-        ("peerd_build_info{version=\"0.1.0\"}", 1.0),
+        (concat!("peerd_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1.0),
         ("peerd_downloads{state=\"completed\"}", 1.0),
         ("peerd_downloads{state=\"failed\"}", 0.0),
         ("peerd_download_bytes_total{peer=\"bob\"}", 5000.0),
@@ -64,7 +64,7 @@ async fn metrics_have_the_promised_names_and_agree_with_what_happened() {
         ("peerd_permits_in_use", 0.0),
         ("peerd_retry_delay_seconds_count", 0.0),
     ] {
-        assert_eq!(daemon.metric(series).await, Some(value), "{series}");
+        daemon.until_metric(series, value).await;
     }
     for (series, value) in [
         ("peerd_serve_requests_total{route=\"file\",code=\"200\"}", 1.0),
@@ -72,8 +72,7 @@ async fn metrics_have_the_promised_names_and_agree_with_what_happened() {
         ("peerd_serve_active", 0.0),
         ("peerd_serve_ranges_total{kind=\"no_range\"}", 1.0),
     ] {
-        let sum = sharer.metric(series).await;
-        assert_eq!(sum, Some(value), "{series}: {}", sharer.get("/metrics").await.body);
+        sharer.until_metric(series, value).await;
     }
     let free = daemon.metric("peerd_disk_free_bytes{dir=\"downloads\"}").await;
     assert!(free.is_some_and(|free| free > 0.0), "{free:?}");
@@ -98,11 +97,6 @@ async fn resumes_restarts_and_waste_are_counted() {
         ("peerd_download_bytes_total{peer=\"bob\"}", 140_000.0),
         ("peerd_retry_delay_seconds_count", 2.0),
     ] {
-        assert_eq!(
-            daemon.metric(series).await,
-            Some(value),
-            "{series}: {}",
-            daemon.get("/metrics").await.body
-        );
+        daemon.until_metric(series, value).await;
     }
 }

@@ -71,7 +71,7 @@ async fn patience_is_kept_with_a_peer_that_cannot_describe_the_item_yet() {
     assert_eq!(peer.requests("/peer/items/m").len(), 2, "once for the owner, once for the row: {row:#}");
     let delay = daemon.metric("peerd_retry_delay_seconds_sum").await.expect("a sum");
     assert!((120.0..=126.0).contains(&delay), "{delay}");
-    assert_eq!(daemon.metric("peerd_permits_in_use").await, Some(0.0));
+    daemon.until_metric("peerd_permits_in_use", 0.0).await;
 }
 
 #[tokio::test]

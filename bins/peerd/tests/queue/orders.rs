@@ -25,7 +25,7 @@ async fn pause_ends_the_request_and_keeps_every_byte_and_resume_goes_on_there() 
     let ended = peer.wait_for_finished(&path, 1).await;
     assert!(ended[0].hung_up, "the peer is not kept waiting");
     assert_eq!(home.part().metadata().expect("a part").len(), 500_001);
-    assert_eq!(daemon.metric("peerd_permits_in_use").await, Some(0.0));
+    daemon.until_metric("peerd_permits_in_use", 0.0).await;
     daemon.obeyed(id, "resume").await;
     let row = daemon.until_state(id, "completed").await;
     assert_eq!((&row["restarts"], &row["attempts"]), (&json!(0), &json!(0)));

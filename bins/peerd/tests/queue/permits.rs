@@ -33,7 +33,6 @@ async fn no_more_downloads_run_at_once_than_allowed() {
     for id in ids {
         daemon.until_state(id, "completed").await;
     }
-    daemon.log.wait_for("the last one", |event| (event["download_id"] == 5).then_some(())).await;
     assert_eq!(states(&daemon).await, BTreeMap::from([("completed".into(), 5)]));
 }
 
@@ -79,7 +78,7 @@ async fn a_peer_that_asks_for_patience_holds_no_permit() {
     let row = daemon.row(waiting).await;
     assert_eq!((&row["state"], &row["attempts"]), (&json!("waiting"), &json!(1)));
     assert!(row["retry_at"].is_string(), "{row:#}");
-    assert_eq!(daemon.metric("peerd_permits_in_use").await, Some(0.0));
+    daemon.until_metric("peerd_permits_in_use", 0.0).await;
     // The peer's word is a floor, and a tenth more at most keeps a crowd apart.
     let delay = daemon.metric("peerd_retry_delay_seconds_sum").await.expect("a sum");
     assert!((120.0..=126.0).contains(&delay), "{delay}");

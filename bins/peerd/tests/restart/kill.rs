@@ -32,8 +32,9 @@ async fn a_download_survives_a_kill_at_every_moment_and_asks_for_no_durable_byte
         gate.parked(1).await;
         // One of the kills in between comes when everything sent is on record; the others come at once.
         if *moment == Some(MIB) {
-            let before = promised.last().copied().unwrap_or_default();
-            daemon.until(id, "recorded what came", |row| row["durable"] == before + MIB).await;
+            let request = peer.requests(&path).pop().expect("a request");
+            let from = request.asked().map_or(0, |(start, _)| start);
+            daemon.until(id, "recorded what came", |row| row["durable"] == from + MIB).await;
         }
         promised.push(daemon.row(id).await["durable"].as_u64().expect("a number"));
         daemon.kill().await;

@@ -171,6 +171,14 @@ impl Daemon {
         value.parse().ok()
     }
 
+    /// Waits until a series has this value: what is counted at the end of a transfer comes a moment after the row.
+    pub(crate) async fn until_metric(&self, series: &str, value: f64) {
+        let counted = eventually(async || self.metric(series).await.filter(|found| *found == value)).await;
+        if counted.is_none() {
+            panic!("{series} never came to {value}:\n{}", self.get("/metrics").await.body);
+        }
+    }
+
     // ---- its peer API ----
 
     /// A request to the public listener with [`KEY`].

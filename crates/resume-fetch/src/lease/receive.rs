@@ -32,6 +32,8 @@ pub(super) struct Receiver<'a> {
     body: BodyStream,
     /// Offset of the next byte from the network.
     at: u64,
+    /// Bytes that came in one frame with the last promised ones.
+    surplus: u64,
     /// Where the bytes belong; `None` until the engine has put the answer on record.
     generation: Option<u64>,
     gathered: Vec<Bytes>,
@@ -75,6 +77,7 @@ impl<'a> Receiver<'a> {
             open_ended: head.length == LengthField::Absent && at == 0,
             body,
             at,
+            surplus: 0,
             generation: None,
             gathered: Vec::new(),
             gathered_from: from,
@@ -160,7 +163,9 @@ impl<'a> Receiver<'a> {
     /// Takes one frame: compares what overlaps, gathers what is new, drops what nobody promised.
     async fn accept(&mut self, mut frame: Bytes) -> Result<Option<LeaseEnd>, Failure> {
         if let Some(until) = self.take.until {
-            frame.truncate(usize::try_from(until - self.at).unwrap_or(usize::MAX));
+            let promised = take_up_to(&mut frame, until - self.at);
+            self.surplus = frame.len() as u64;
+            frame = promised;
         }
         let unseen = take_up_to(&mut frame, self.take.compare_from.saturating_sub(self.at));
         self.at += unseen.len() as u64;
@@ -223,13 +228,14 @@ impl<'a> Receiver<'a> {
             return Ok(LeaseEnd::Filled);
         }
         let patience = clock.sleep(request.idle_timeout);
+        let mut more = self.surplus;
         let rest = async {
-            while let Some(Ok(frame)) = self.body.next().await {
-                if !frame.is_empty() {
-                    return frame.len() as u64;
-                }
+            while more == 0
+                && let Some(Ok(frame)) = self.body.next().await
+            {
+                more = frame.len() as u64;
             }
-            0
+            more
         };
         let more = tokio::select! {
             more = rest => more,
