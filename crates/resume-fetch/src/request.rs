@@ -159,8 +159,10 @@ impl FetchRequest {
         self
     }
 
-    /// Syncs and records after so many new bytes (0: by time only), or so long after the first of them. 16 MiB and 2 s
-    /// by default: what a crash makes us ask for again is at most this.
+    /// Bounds what a crash makes us ask for again: at most `bytes` are written and not yet on record (0: no bound), and
+    /// none for longer than `interval` plus the time a sync takes. 16 MiB and 2 s by default.
+    ///
+    /// Syncing begins at half of it, beside the transfer; a disk that cannot keep up slows the transfer down.
     pub fn checkpoint(mut self, bytes: u64, interval: Duration) -> Self {
         self.checkpoint_bytes = if bytes == 0 { u64::MAX } else { bytes };
         self.checkpoint_interval = interval;
