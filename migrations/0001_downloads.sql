@@ -17,6 +17,12 @@ CREATE TABLE total_source (
 INSERT INTO total_source (name) VALUES
     ('content_length'), ('content_range'), ('manifest'), ('request'), ('end_of_body');
 
+CREATE TABLE layout (
+    name TEXT PRIMARY KEY NOT NULL
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO layout (name) VALUES ('prefix'), ('map');
+
 CREATE TABLE download (
     -- Never reused: people and scripts hold on to the numbers they were given.
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -37,6 +43,8 @@ CREATE TABLE download (
     total_source TEXT REFERENCES total_source (name),
     validator TEXT,
     generation INTEGER NOT NULL DEFAULT 0 CHECK (generation >= 0),
+    -- Whether the length of the part file says something; within a generation only ever from prefix to map.
+    layout TEXT NOT NULL DEFAULT 'prefix' REFERENCES layout (name),
     durable INTEGER NOT NULL DEFAULT 0 CHECK (durable >= 0 AND (total IS NULL OR durable <= total)),
 
     attempts INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
@@ -104,6 +112,18 @@ CREATE TABLE download_range (
     PRIMARY KEY (download_id, start_at),
     CHECK (end_at > start_at)
 ) STRICT, WITHOUT ROWID;
+
+-- Two rows over the same bytes would count them twice, and a file with a hole in it would add up to a whole one. Only
+-- the last row that begins at or before the new one, and those that begin within it, can be in its way.
+CREATE TRIGGER download_range_apart BEFORE INSERT ON download_range
+WHEN EXISTS (
+    SELECT 1 FROM download_range
+    WHERE download_id = NEW.download_id AND start_at <= NEW.end_at AND end_at >= NEW.start_at
+      AND start_at >= coalesce((SELECT max(start_at) FROM download_range
+                                WHERE download_id = NEW.download_id AND start_at <= NEW.start_at), NEW.start_at))
+BEGIN
+    SELECT RAISE(ABORT, 'two ranges of a download overlap or touch');
+END;
 
 -- One row per try; `from_bytes` and `to_bytes` are durable lengths, so a restart in between shows as a step back.
 CREATE TABLE attempt (

@@ -6,6 +6,8 @@ mod daemon;
 mod demo;
 #[path = "command_line/get.rs"]
 mod get;
+#[path = "command_line/killed.rs"]
+mod killed;
 #[path = "command_line/serve.rs"]
 mod serve;
 mod support;

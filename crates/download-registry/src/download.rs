@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{Digests, DownloadState, Identity, Priority, Problem, Restart, Timestamp, Total};
+use crate::{Digests, DownloadState, Identity, Layout, Priority, Problem, Restart, Timestamp, Total};
 
 /// The number of a download. Numbers grow and are never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,6 +87,8 @@ pub struct Download {
     pub identity: Identity,
     /// Number of the representation being fetched, from 1; 0 before the first byte.
     pub generation: u64,
+    /// How the written bytes lie in the part file.
+    pub layout: Layout,
     /// Bytes synced to disk and recorded.
     pub durable: u64,
     /// Failed tries without enough durable progress in between.

@@ -8,7 +8,7 @@ use std::ops::Range;
 use sqlx::SqliteConnection;
 
 use crate::{
-    Download, DownloadId, Event, Fence, Identity, IllegalTransition, Registry, Restart, StorageError,
+    Download, DownloadId, Event, Fence, Identity, IllegalTransition, Layout, Registry, Restart, StorageError,
     Timestamp, WorkerError,
     ranges::{load_ranges, out_of_bounds},
     registry::read_error,
@@ -25,20 +25,24 @@ pub struct ResumePoint {
     pub generation: u64,
     /// Its complete-length and validator.
     pub identity: Identity,
+    /// How the written bytes lie in the part file; [`Layout::Prefix`] before the first byte.
+    pub layout: Layout,
     /// Durable ranges in order; none overlap or touch.
     pub ranges: Vec<Range<u64>>,
 }
 
 impl Registry {
-    /// Returns the identity and the durable ranges of a download, as of one moment; `None` if there is no such row.
+    /// Returns the identity, the layout and the durable ranges of a download, as of one moment; `None` if there is no such row.
     pub async fn resume_point(&self, id: DownloadId) -> Result<Option<ResumePoint>, StorageError> {
         let mut db = self.readers().begin().await.map_err(read_error)?;
         let Some(row) = find(&mut db, id).await.map_err(read_error)? else { return Ok(None) };
         let ranges = load_ranges(&mut db, id).await.map_err(read_error)?;
-        Ok(Some(ResumePoint { generation: row.generation, identity: row.identity, ranges }))
+        let Download { generation, identity, layout, .. } = row;
+        Ok(Some(ResumePoint { generation, identity, layout, ranges }))
     }
 
-    /// Starts a generation from zero and returns its number: no byte of the one before counts any more.
+    /// Starts a generation from zero and returns its number: no byte of the one before counts any more, and its part
+    /// file begins as a [`Layout::Prefix`].
     ///
     /// Call it before the first byte of a download, and before the part file is truncated whenever the representation
     /// turns out to be another one or its bytes cannot be trusted; say why in `restart` then, and it is counted, logged
@@ -125,7 +129,7 @@ async fn adopt(
     identity: &Identity,
     now: Timestamp,
 ) -> Result<(), Fault<WorkerError>> {
-    let row = of_generation(held(db, fence).await?, generation)?;
+    let row = held_at(db, fence, generation).await?;
     let known = &row.identity;
     let other_total = known.total.zip(identity.total).is_some_and(|(known, new)| known.bytes != new.bytes);
     // A weak validator (`W/…`) binds no bytes: whoever proved in another way that they belong together may replace it.
@@ -154,8 +158,13 @@ async fn adopt(
     Ok(())
 }
 
-/// Passes a row on if it is still at `generation`.
-pub(crate) fn of_generation(row: Download, generation: u64) -> Result<Download, Fault<WorkerError>> {
+/// Reads the row a worker holds, if it is still at the generation the worker writes for.
+pub(crate) async fn held_at(
+    db: &mut SqliteConnection,
+    fence: Fence,
+    generation: u64,
+) -> Result<Download, Fault<WorkerError>> {
+    let row = held(db, fence).await?;
     if row.generation == generation {
         return Ok(row);
     }
@@ -164,7 +173,7 @@ pub(crate) fn of_generation(row: Download, generation: u64) -> Result<Download, 
 
 const BEGIN: &str = "
     UPDATE download SET
-        generation = generation + 1, durable = 0, attempts_mark = 0,
+        generation = generation + 1, layout = 'prefix', durable = 0, attempts_mark = 0,
         total = ?3, total_source = ?4, validator = ?5, updated_at = ?6
     WHERE id = ?1 AND lease_epoch = ?2
     RETURNING generation";
@@ -172,7 +181,7 @@ const BEGIN: &str = "
 const RESTART: &str = "
     UPDATE download SET
         state = 'downloading', last_event = 'restarted', last_reason = ?7,
-        generation = generation + 1, durable = 0, attempts_mark = 0,
+        generation = generation + 1, layout = 'prefix', durable = 0, attempts_mark = 0,
         total = ?3, total_source = ?4, validator = ?5, updated_at = ?6,
         restarts = restarts + 1, last_restart_reason = ?7, last_restart_discarded = ?8, last_restart_at = ?6
     WHERE id = ?1 AND lease_epoch = ?2

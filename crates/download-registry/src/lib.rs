@@ -9,6 +9,7 @@ mod event;
 mod filesystem;
 mod generation;
 mod history;
+mod layout;
 mod list;
 mod lock;
 mod maintenance;
@@ -36,6 +37,7 @@ pub use self::{
     event::Event,
     generation::ResumePoint,
     history::{Attempt, Transition},
+    layout::Layout,
     list::{ListError, ListQuery, Page, Sort},
     lock::{LockError, StateLock},
     open_error::OpenError,

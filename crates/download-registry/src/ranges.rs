@@ -8,10 +8,10 @@ use sqlx::SqliteConnection;
 
 use crate::{
     Download, DownloadId, DownloadState, Event, Fence, Registry, StorageError, Timestamp, WorkerError,
-    generation::of_generation,
+    generation::held_at,
     registry::read_error,
     rows,
-    step::{Step, held},
+    step::Step,
     writer::{Fault, refuse},
 };
 
@@ -42,7 +42,8 @@ impl Registry {
 
     /// Takes ranges back whose bytes proved unreadable or wrong, and returns how many bytes are durable now.
     ///
-    /// A download that was being finalized is being fetched again afterwards.
+    /// Exactly these bytes go: a recorded range that reaches over both ends of one of them is split. All of them are
+    /// taken back, or none. A download that was being finalized is being fetched again afterwards.
     pub async fn subtract(
         &self,
         fence: &Fence,
@@ -63,7 +64,7 @@ async fn record(
     ranges: &[Range<u64>],
     now: Timestamp,
 ) -> Result<u64, Fault<WorkerError>> {
-    let row = of_generation(held(db, fence).await?, generation)?;
+    let row = held_at(db, fence, generation).await?;
     let total = row.identity.total.map(|total| total.bytes);
     let misplaced = |range: &&Range<u64>| range.is_empty() || total.is_some_and(|total| range.end > total);
     if let Some(range) = ranges.iter().find(misplaced) {
@@ -108,7 +109,7 @@ async fn subtract(
     ranges: &[Range<u64>],
     now: Timestamp,
 ) -> Result<u64, Fault<WorkerError>> {
-    let row = of_generation(held(db, fence).await?, generation)?;
+    let row = held_at(db, fence, generation).await?;
     if let Some(range) = ranges.iter().find(|range| range.is_empty()) {
         return Err(out_of_bounds(range, row.identity.total.map(|total| total.bytes)));
     }
@@ -187,11 +188,7 @@ pub(crate) async fn load_ranges(
     db: &mut SqliteConnection,
     id: DownloadId,
 ) -> Result<Vec<Range<u64>>, sqlx::Error> {
-    let rows =
-        sqlx::query("SELECT start_at, end_at FROM download_range WHERE download_id = ?1 ORDER BY start_at")
-            .bind(id.get())
-            .fetch_all(db)
-            .await?;
+    let rows = sqlx::query(LOAD).bind(id.get()).fetch_all(db).await?;
     rows.iter().map(rows::range).collect()
 }
 
@@ -208,12 +205,44 @@ const SHRINK: &str = "
     UPDATE download SET durable = ?3, attempts_mark = min(attempts_mark, ?3), updated_at = ?4
     WHERE id = ?1 AND lease_epoch = ?2";
 
+const LOAD: &str = "SELECT start_at, end_at FROM download_range WHERE download_id = ?1 ORDER BY start_at";
+
+// Recorded ranges lie apart, so of those that begin at or before ours only the last can reach it: the search begins at
+// that row and not at the first of the download.
 const TAKE_TOUCHING: &str = "
     DELETE FROM download_range
     WHERE download_id = ?1 AND start_at <= ?3 AND end_at >= ?2
+      AND start_at >= coalesce(
+          (SELECT max(start_at) FROM download_range WHERE download_id = ?1 AND start_at <= ?2), ?2)
     RETURNING start_at, end_at";
 
 const TAKE_OVERLAPPING: &str = "
     DELETE FROM download_range
     WHERE download_id = ?1 AND start_at < ?3 AND end_at > ?2
+      AND start_at >= coalesce(
+          (SELECT max(start_at) FROM download_range WHERE download_id = ?1 AND start_at <= ?2), ?2)
     RETURNING start_at, end_at";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// C41
+    #[tokio::test]
+    async fn the_ranges_of_a_download_are_found_by_their_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = Registry::open(dir.path().join("registry.db"), &Default::default()).await.unwrap();
+        for (statement, bounds) in [
+            (LOAD, "(download_id=?)"),
+            (TAKE_TOUCHING, "(download_id=? AND start_at>? AND start_at<?)"),
+            (TAKE_OVERLAPPING, "(download_id=? AND start_at>? AND start_at<?)"),
+        ] {
+            let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+            let plan = sqlx::query(explain).fetch_all(registry.readers()).await.unwrap();
+            let plan: Vec<String> = plan.iter().map(|row| sqlx::Row::get(row, "detail")).collect();
+            let search = format!("SEARCH download_range USING PRIMARY KEY {bounds}");
+            assert!(plan.contains(&search), "{statement}: {plan:?}");
+            assert!(!plan.iter().any(|step| step.contains("SCAN") || step.contains("TEMP")), "{plan:?}");
+        }
+    }
+}

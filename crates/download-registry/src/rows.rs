@@ -24,6 +24,7 @@ pub(crate) fn download(row: &SqliteRow) -> Result<Download, sqlx::Error> {
         priority: Priority::new(row.try_get("priority")?).map_err(|error| decode("priority", error))?,
         identity: identity(row)?,
         generation: number(row, "generation")?,
+        layout: word(row, "layout")?,
         durable: number(row, "durable")?,
         attempts: number(row, "attempts")?,
         attempts_mark: number(row, "attempts_mark")?,

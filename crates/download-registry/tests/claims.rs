@@ -153,6 +153,7 @@ async fn every_write(r: &Registry, fence: Fence) -> Vec<(&'static str, Option<Wo
         ("begin_generation", r.begin_generation(&fence, &identity, None, at(9)).await.err()),
         ("adopt_identity", r.adopt_identity(&fence, 1, &identity, at(9)).await.err()),
         ("record_durable", r.record_durable(&fence, 1, &range, at(9)).await.err()),
+        ("scatter", r.scatter(&fence, 1, at(9)).await.err()),
         ("subtract", r.subtract(&fence, 1, &range, at(9)).await.err()),
         ("try again", r.record_failure(&fence, &failed(Next::TryAgain), at(9)).await.err()),
         ("wait for it", r.record_failure(&fence, &failed(Next::Wait { until: at(10) }), at(9)).await.err()),

@@ -13,6 +13,7 @@ use download_registry::{
     Digests, Download, DownloadId, DownloadState as S, FailedTry, IllegalTransition, Metadata, Next,
     OperatorError, Priority, Problem, Restart, Total, TotalSource, WorkerError,
 };
+use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
 #[tokio::test]
 async fn a_download_goes_from_the_queue_to_the_importer() {
@@ -195,6 +196,21 @@ async fn a_download_is_sealed_only_when_every_byte_is_durable() {
     assert!(matches!(refused, WorkerError::WrongState(IllegalTransition { from: S::Downloading, .. })));
     f.durable(&claim, 99..100).await;
     f.registry.seal(&claim.fence, at(4)).await.unwrap();
+}
+
+/// P23
+#[tokio::test]
+async fn bytes_that_add_up_to_the_total_are_not_the_whole() {
+    let f = open().await;
+    let claim = f.begun("film").await;
+    f.durable(&claim, 0..100).await;
+    // By other hands: the count of the row says 100, its ranges leave a hole.
+    let mut db = SqliteConnectOptions::new().filename(f.registry.path()).connect().await.unwrap();
+    let hole = "UPDATE download_range SET end_at = 60; INSERT INTO download_range VALUES (1, 70, 110)";
+    sqlx::raw_sql(hole).execute(&mut db).await.unwrap();
+    db.close().await.unwrap();
+    let refused = f.registry.seal(&claim.fence, at(3)).await.unwrap_err();
+    assert!(matches!(refused, WorkerError::Incomplete { .. }), "{refused:?}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::{
 };
 
 use common::{at, open};
-use download_registry::{DownloadState, OpenError, Options, Registry, StorageErrorKind, TotalSource};
+use download_registry::{DownloadState, Layout, OpenError, Options, Registry, StorageErrorKind, TotalSource};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 async fn raw(path: &Path) -> SqliteConnection {
@@ -233,6 +233,11 @@ async fn the_words_of_the_table_are_the_words_of_the_types() {
     let stored: Vec<String> =
         sqlx::query_scalar("SELECT name FROM total_source ORDER BY name").fetch_all(&mut db).await.unwrap();
     assert_eq!(stored, sources);
+    let mut layouts: Vec<&str> = Layout::ALL.map(Layout::as_str).to_vec();
+    layouts.sort_unstable();
+    let stored: Vec<String> =
+        sqlx::query_scalar("SELECT name FROM layout ORDER BY name").fetch_all(&mut db).await.unwrap();
+    assert_eq!(stored, layouts);
 }
 
 #[tokio::test]
@@ -248,6 +253,8 @@ async fn the_schema_refuses_rows_that_make_no_sense() {
         "UPDATE download SET lease_owner = 'me'",
         "UPDATE download SET priority = 11",
         "UPDATE download SET durable = -1",
+        "UPDATE download SET layout = 'append'",
+        "UPDATE download SET layout = NULL",
         "UPDATE download SET total = 5, total_source = 'request', durable = 6",
         "UPDATE download SET total = 5",
         "UPDATE download SET total = 'five', total_source = 'request'",
@@ -256,6 +263,10 @@ async fn the_schema_refuses_rows_that_make_no_sense() {
         "UPDATE download SET error_kind = 'x'",
         "INSERT INTO download_range VALUES (1, 5, 5)",
         "INSERT INTO download_range VALUES (999, 0, 5)",
+        "INSERT INTO download_range VALUES (1, 10, 20), (1, 20, 30)",
+        "INSERT INTO download_range VALUES (1, 10, 20), (1, 5, 10)",
+        "INSERT INTO download_range VALUES (1, 10, 20), (1, 12, 15)",
+        "INSERT INTO download_range VALUES (1, 10, 20), (1, 30, 40), (1, 5, 50)",
         "INSERT INTO download (url, state, last_event, created_at, updated_at, target)
          SELECT url, 'queued', 'enqueued', 0, 0, target FROM download",
     ] {
@@ -264,6 +275,7 @@ async fn the_schema_refuses_rows_that_make_no_sense() {
     }
     db.close().await.unwrap();
     assert_eq!(f.registry.get(id).await.unwrap().unwrap().state, DownloadState::Queued);
+    assert!(f.registry.ranges(id).await.unwrap().is_empty());
 }
 
 #[tokio::test]

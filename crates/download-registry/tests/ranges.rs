@@ -8,7 +8,7 @@
 
 mod common;
 
-use std::ops::Range;
+use std::{ops::Range, path::Path};
 
 use common::{at, identity, open};
 use download_registry::WorkerError;
@@ -46,6 +46,7 @@ fn merged(bits: &[bool]) -> Vec<Range<u64>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// C47, P23
     #[test]
     fn the_table_agrees_with_a_bit_per_byte(ops in prop::collection::vec(op(), 1..12)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -70,14 +71,38 @@ proptest! {
                 };
                 prop_assert_eq!(durable.unwrap(), bits.iter().filter(|set| **set).count() as u64);
                 let point = f.registry.resume_point(claim.download.id).await.unwrap().unwrap();
+                let apart = point.ranges.windows(2).all(|pair| pair[0].end < pair[1].start);
+                prop_assert!(apart, "two rows overlap or touch: {:?}", point.ranges);
                 prop_assert_eq!(point.ranges, merged(&bits));
             }
             f.registry.close().await;
             Ok(())
         })?;
     }
+
+    /// C47
+    #[test]
+    fn pieces_that_arrive_in_any_order_end_as_one_range(
+        order in Just((0..SIZE as u64 / 4).collect::<Vec<_>>()).prop_shuffle()
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let f = open().await;
+            let claim = f.begun("film").await;
+            for (n, piece) in order.iter().enumerate() {
+                let range = [piece * 4..piece * 4 + 4];
+                let durable = f.registry.record_durable(&claim.fence, 1, &range, at(2)).await.unwrap();
+                prop_assert_eq!(durable, 4 * (n as u64 + 1), "every byte counts once");
+            }
+            let recorded = f.registry.ranges(claim.download.id).await.unwrap();
+            prop_assert_eq!(recorded, [0..SIZE as u64]);
+            f.registry.close().await;
+            Ok(())
+        })?;
+    }
 }
 
+/// C47
 #[tokio::test]
 async fn ranges_that_touch_become_one() {
     let f = open().await;
@@ -90,9 +115,62 @@ async fn ranges_that_touch_become_one() {
         (vec![5..55], vec![0..61]),
         (vec![7..9], vec![0..61]),
     ] {
-        f.registry.record_durable(&claim.fence, 1, &ranges, at(2)).await.unwrap();
+        let durable = f.registry.record_durable(&claim.fence, 1, &ranges, at(2)).await.unwrap();
         assert_eq!(f.registry.ranges(claim.download.id).await.unwrap(), expected, "after {ranges:?}");
+        assert_eq!(durable, expected.iter().map(|range| range.end - range.start).sum::<u64>());
     }
+}
+
+/// P24
+#[tokio::test]
+async fn taking_64_kib_out_of_a_whole_file_leaves_the_rest() {
+    const TOTAL: u64 = 100 << 30;
+    const LOST: Range<u64> = (50 << 30)..(50 << 30) + (64 << 10);
+    let f = open().await;
+    f.enqueue("film").await;
+    let claim = f.claim(at(1)).await.unwrap();
+    f.registry.begin_generation(&claim.fence, &identity(TOTAL, "\"v1\""), None, at(1)).await.unwrap();
+    f.registry.record_durable(&claim.fence, 1, &[0..TOTAL], at(2)).await.unwrap();
+    let left = f.registry.subtract(&claim.fence, 1, &[LOST], at(3)).await.unwrap();
+    assert_eq!(left, TOTAL - (64 << 10));
+    let id = claim.download.id;
+    assert_eq!(f.registry.ranges(id).await.unwrap(), [0..LOST.start, LOST.end..TOTAL]);
+    assert_eq!(
+        f.registry.subtract(&claim.fence, 1, &[LOST], at(4)).await.unwrap(),
+        left,
+        "it is gone already"
+    );
+    assert_eq!(f.row(&claim).await.identity, identity(TOTAL, "\"v1\""), "the rest of the record stays");
+    f.durable(&claim, LOST).await;
+    assert_eq!(f.registry.ranges(id).await.unwrap(), [0..TOTAL]);
+}
+
+/// C42
+#[tokio::test]
+async fn a_thousand_ranges_cost_one_commit() {
+    let f = open().await;
+    f.enqueue("film").await;
+    let claim = f.claim(at(1)).await.unwrap();
+    f.registry.begin_generation(&claim.fence, &identity(10_000, "\"v1\""), None, at(1)).await.unwrap();
+    let ranges: Vec<_> = (0..1000).rev().map(|n| n * 10..n * 10 + 5).collect();
+    let before = commits(f.registry.path());
+    let durable = f.registry.record_durable(&claim.fence, 1, &ranges, at(2)).await.unwrap();
+    assert_eq!(commits(f.registry.path()), before + 1);
+    assert_eq!((durable, f.registry.ranges(claim.download.id).await.unwrap().len()), (5000, 1000));
+    f.registry.subtract(&claim.fence, 1, &ranges, at(3)).await.unwrap();
+    assert_eq!(commits(f.registry.path()), before + 2, "and as many taken back, another one");
+}
+
+/// Counts the commits in the write-ahead log beside the database at `path`.
+///
+/// A frame of the log is a page behind a header of 24 bytes. The last frame of a commit has the size of the database in
+/// bytes 4 to 8 of its header, all others have 0 there; frames of another round of the log have another salt.
+fn commits(path: &Path) -> usize {
+    let log = std::fs::read(path.with_file_name("registry.db-wal")).unwrap();
+    let (header, frames) = log.split_at(32);
+    let page = u32::from_be_bytes(header[8..12].try_into().unwrap()) as usize;
+    let of_this_round = frames.chunks_exact(24 + page).take_while(|frame| frame[8..16] == header[16..24]);
+    of_this_round.filter(|frame| frame[4..8] != [0; 4]).count()
 }
 
 #[tokio::test]

@@ -81,6 +81,37 @@ impl ContentRange {
     /// # Errors
     /// [`ContentRangeError`]; all of them mean that the body must not be used.
     pub fn parse(value: &[u8]) -> Result<Self, ContentRangeError> {
+        match Written::parse(value)? {
+            Written::Unsatisfied { complete } => Ok(Self::Unsatisfied { complete: exact(complete)? }),
+            Written::Range { first, last, complete } => {
+                let range = ByteRange::from_positions(exact(first)?, exact(last)?)
+                    .ok_or(ContentRangeError::Inverted)?;
+                match complete.map(exact).transpose()? {
+                    Some(complete) => Self::range(range, complete).ok_or(ContentRangeError::PastComplete),
+                    None => Ok(Self::Range { range, complete: None }),
+                }
+            }
+        }
+    }
+
+    /// The N of `bytes N-(N-1)/N`: no valid range, but how some caches say that nothing is left after byte N.
+    pub(crate) fn past_the_end(value: &[u8]) -> Option<u64> {
+        let Written::Range { first, last, complete: Some(complete) } = Written::parse(value).ok()? else {
+            return None;
+        };
+        let (first, last, complete) = (first.exact()?, last.exact()?, complete.exact()?);
+        (first == complete && last.checked_add(1) == Some(first)).then_some(complete)
+    }
+}
+
+/// The numbers as they are written, whether or not they make sense together.
+enum Written {
+    Range { first: Decimal, last: Decimal, complete: Option<Decimal> },
+    Unsatisfied { complete: Decimal },
+}
+
+impl Written {
+    fn parse(value: &[u8]) -> Result<Self, ContentRangeError> {
         let value = trim_ows(value);
         let space = value.iter().position(|byte| *byte == b' ').ok_or(ContentRangeError::Malformed)?;
         let (unit, rest) = (&value[..space], &value[space + 1..]);
@@ -91,7 +122,7 @@ impl ContentRange {
             return Err(ContentRangeError::UnknownUnit);
         }
         if let [b'*', b'/', complete @ ..] = rest {
-            return Ok(Self::Unsatisfied { complete: exact(last_decimal(complete)?)? });
+            return Ok(Self::Unsatisfied { complete: last_decimal(complete)? });
         }
         let (first, rest) = take_decimal(rest).ok_or(ContentRangeError::Malformed)?;
         let [b'-', rest @ ..] = rest else { return Err(ContentRangeError::Malformed) };
@@ -101,12 +132,7 @@ impl ContentRange {
             [b'/', complete @ ..] => Some(last_decimal(complete)?),
             _ => return Err(ContentRangeError::Malformed),
         };
-        let range =
-            ByteRange::from_positions(exact(first)?, exact(last)?).ok_or(ContentRangeError::Inverted)?;
-        match complete.map(exact).transpose()? {
-            Some(complete) => Self::range(range, complete).ok_or(ContentRangeError::PastComplete),
-            None => Ok(Self::Range { range, complete: None }),
-        }
+        Ok(Self::Range { first, last, complete })
     }
 }
 

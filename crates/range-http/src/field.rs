@@ -7,6 +7,7 @@ pub(crate) const ACCEPT_RANGES: &str = "accept-ranges";
 pub(crate) const ALLOW: &str = "allow";
 pub(crate) const CACHE_CONTROL: &str = "cache-control";
 pub(crate) const CONTENT_DISPOSITION: &str = "content-disposition";
+pub(crate) const CONTENT_ENCODING: &str = "content-encoding";
 pub(crate) const CONTENT_LENGTH: &str = "content-length";
 pub(crate) const CONTENT_LOCATION: &str = "content-location";
 pub(crate) const CONTENT_RANGE: &str = "content-range";
@@ -14,6 +15,7 @@ pub(crate) const CONTENT_TYPE: &str = "content-type";
 pub(crate) const ETAG: &str = "etag";
 pub(crate) const LAST_MODIFIED: &str = "last-modified";
 pub(crate) const REPR_DIGEST: &str = "repr-digest";
+pub(crate) const TRANSFER_ENCODING: &str = "transfer-encoding";
 
 /// Whether a field describes the representation and nothing a 304, or a 206 after If-Range, has to repeat
 /// (RFC 9110 §15.3.7, §15.4.5).

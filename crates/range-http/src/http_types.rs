@@ -3,7 +3,6 @@
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, header, request, response};
 
-use crate::scan::take_decimal;
 use crate::{BodyPlan, MethodKind, Plan, RequestView, client};
 
 impl MethodKind {
@@ -98,30 +97,11 @@ fn lines<'a>(fields: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = 
     fields.get_all(name).iter().map(HeaderValue::as_bytes)
 }
 
-impl<'a> client::AnswerHead<'a> {
-    /// What decides in a response head.
-    ///
-    /// Fields that stand on several lines although they may not are left out, except Content-Range, where that becomes
-    /// an invalid value: bytes are placed by it.
+impl client::AnswerHead {
+    /// Reads the head of a response; see [`AnswerHead::read`](client::AnswerHead::read).
     #[must_use]
-    pub fn of(status: StatusCode, fields: &'a HeaderMap) -> Self {
-        let only = |name: HeaderName| {
-            let mut values = fields.get_all(name).iter();
-            values.next().filter(|_| values.next().is_none()).map(HeaderValue::as_bytes)
-        };
-        let twice = fields.get_all(header::CONTENT_RANGE).iter().nth(1).map(|_| &b""[..]);
-        let length = only(header::CONTENT_LENGTH).and_then(|value| match take_decimal(value) {
-            Some((length, [])) => length.exact(),
-            _ => None,
-        });
-        Self {
-            status: status.as_u16(),
-            content_range: twice.or_else(|| only(header::CONTENT_RANGE)),
-            content_type: only(header::CONTENT_TYPE),
-            content_encoding: only(header::CONTENT_ENCODING),
-            content_length: length,
-            etag: only(header::ETAG),
-        }
+    pub fn of(status: StatusCode, fields: &HeaderMap) -> Self {
+        Self::read(status.as_u16(), fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())))
     }
 }
 

@@ -79,7 +79,7 @@ pub use http_types::RangeRequest;
 pub use body::{BodyError, MemSource, RangeBody, Source, respond};
 
 #[cfg(feature = "tokio")]
-pub use body::{FileSource, FileSourceError};
+pub use body::{Directory, FileSource, FileSourceError};
 
 #[cfg(feature = "tower")]
 pub use tower::ServeSource;

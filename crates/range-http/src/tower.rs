@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use http::{Method, Request, Response, StatusCode, request};
 use tower_service::Service;
 
+use crate::body::{bare, refuse};
 use crate::{Policy, RangeBody, RangeRequest, Representation, Source};
 
 /// Answers requests from a function of the request head to a representation and its source.
@@ -59,27 +60,13 @@ where
         let found = served.then(|| (self.find)(head));
         let policy = self.policy.clone();
         Box::pin(async move {
-            let Some(found) = found else { return Ok(range.refuse()) };
+            let Some(found) = found else { return Ok(refuse(&range)) };
             Ok(match found.await {
                 Some((representation, source)) => range.respond(&representation, &policy, source),
                 None => bare(StatusCode::NOT_FOUND),
             })
         })
     }
-}
-
-impl RangeRequest {
-    /// The answer to a method nobody serves.
-    fn refuse<S: Source>(&self) -> Response<RangeBody<S>> {
-        let (head, _) = crate::plan(self, &Representation::new(0), &Policy::new()).into_response_parts();
-        Response::from_parts(head, RangeBody::empty())
-    }
-}
-
-fn bare<S: Source>(status: StatusCode) -> Response<RangeBody<S>> {
-    let mut response = Response::new(RangeBody::empty());
-    *response.status_mut() = status;
-    response
 }
 
 impl<F: Clone> Clone for ServeSource<F> {

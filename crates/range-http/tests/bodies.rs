@@ -94,6 +94,7 @@ fn the_reason_travels_with_the_response() {
     assert_eq!((response.status().as_u16(), response.extensions().get()), (416, Some(&Reason::Inverted)));
 }
 
+/// http-serve 0.3.6: a file that had been truncated was read for ever.
 #[test]
 fn a_source_that_ends_early_ends_the_body_with_an_error() {
     let short = Piecemeal { bytes: content(60), most: 50 };
@@ -187,6 +188,35 @@ fn one_read_runs_ahead_and_dropping_the_body_drops_it() {
     assert_eq!(started.load(Ordering::Relaxed), 2, "no second one ahead");
     drop(body);
     assert_eq!(dropped.load(Ordering::Relaxed), 2);
+}
+
+/// Makes up at most a hundred bytes for each read, and counts the reads.
+struct Endless {
+    reads: Arc<AtomicUsize>,
+}
+
+impl Source for Endless {
+    type Error = Infallible;
+
+    fn read_at(&self, at: u64, max: u64) -> impl Future<Output = Result<Bytes, Infallible>> + Send {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        ready(Ok(Bytes::from(vec![at as u8; max.min(100) as usize])))
+    }
+}
+
+/// cpp-httplib#1766: every part was gathered in memory before the first byte went out.
+#[test]
+fn parts_of_any_size_are_streamed_with_one_read_ahead() {
+    const TIB: u64 = 1 << 40;
+    let reads = Arc::new(AtomicUsize::new(0));
+    let source = Endless { reads: Arc::clone(&reads) };
+    let mut body = get("bytes=0-1099511627775,2199023255552-3298534883327", 4 * TIB, source);
+    assert!(body.size_hint().exact().is_some_and(|length| length > 2 * TIB), "known before it is read");
+    for frames in 1..20 {
+        let Poll::Ready(Some(Ok(frame))) = poll(&mut body) else { panic!("frame {frames} is ready") };
+        assert!(frame.len() <= 200, "{} bytes at once", frame.len());
+        assert!(reads.load(Ordering::Relaxed) <= frames + 1, "one read ahead");
+    }
 }
 
 #[test]

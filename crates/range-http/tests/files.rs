@@ -53,6 +53,7 @@ async fn change_while_sending(change: impl FnOnce(&Path)) -> (Vec<u8>, Result<()
 
 type Change<'a> = &'a dyn Fn(&Path);
 
+/// actor-ts#1320 and many more: a file shrinks while it is sent, and a short body ends as if it were whole.
 #[tokio::test]
 async fn every_change_ends_the_body_with_an_error() {
     let overwrite = |path: &Path| {

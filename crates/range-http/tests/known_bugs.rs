@@ -2,7 +2,9 @@
 
 mod support;
 
-use range_http::client::{AnswerHead, Append, Asked, Cause, decide};
+use range_http::client::{
+    AnswerHead, Append, Asked, Cause, MultipartEvent, MultipartLimits, MultipartReader, decide,
+};
 use range_http::{
     ByteRange, ByteRangeSpec, ContentRange, EntityTag, Limits, Multi, Policy, RangeHeader, Reason,
     Representation, Resolved,
@@ -155,8 +157,8 @@ fn vary_is_on_every_answer_that_has_the_representation() {
     }
 }
 
-/// tower-http#416, express/compression#185: a compressed 206. Compression layers leave alone what has a Content-Range;
-/// a multipart answer is told apart by its type.
+/// tower-http#416, express/compression#185, envoy#28828, starlette#3420, bandit#677: a compressed 206. Compression
+/// layers leave alone what has a Content-Range; a multipart answer is told apart by its type.
 #[test]
 fn a_206_can_be_told_by_layers_that_would_compress_it() {
     let one = get(&[("range", "bytes=0-4")], 10_000);
@@ -165,18 +167,14 @@ fn a_206_can_be_told_by_layers_that_would_compress_it() {
     assert!(field(&several, "content-type").unwrap().starts_with("multipart/byteranges"));
 }
 
-/// dormice#86, huggingface_hub#4143: a server that ignores If-Range, a client that believes it was honoured.
+/// dormice#86, huggingface_hub#4143, aria2-next#43: a server that ignores If-Range, a client that believes it was honoured.
 #[test]
 fn if_range_is_checked_on_both_sides() {
     assert_eq!(outcome(&get(&[("range", "bytes=5-"), ("if-range", "\"old\"")], 10)), (200, None));
     let old = EntityTag::strong("old");
-    let asked = Asked { start: 5, end: None, complete: Some(10), etag: old.as_ref() };
-    let spliced = AnswerHead {
-        status: 206,
-        content_range: Some(b"bytes 5-9/10"),
-        etag: Some(TAG.as_bytes()),
-        ..AnswerHead::default()
-    };
+    let asked = Asked { start: 5, ranged: true, complete: Some(10), etag: old.as_ref(), ..Asked::default() };
+    let fields = [("content-range", &b"bytes 5-9/10"[..]), ("etag", TAG.as_bytes())];
+    let spliced = AnswerHead::read(206, fields);
     assert_eq!(decide(&asked, &spliced), Append::Restart(Cause::ValidatorChanged));
 }
 
@@ -197,6 +195,27 @@ fn head_tells_the_length_of_the_whole() {
 #[test]
 fn a_part_of_nothing_is_left_out() {
     assert_eq!(outcome(&get(&[("range", "bytes=0-4,-0")], 1_000)), (206, Some("bytes 0-4/1000")));
+}
+
+/// Starlette: lines that end in LF, and the type of the parts in the wrong field.
+#[test]
+fn parts_are_written_as_they_are_read() {
+    let bytes = support::content(1_000);
+    let plan = get(&[("range", "bytes=0-0,900-901")], 1_000);
+    let body = support::write_body(plan.body(), &bytes);
+    let lines = String::from_utf8_lossy(&body).replace("\r\n", "");
+    assert!(!lines.contains(['\r', '\n']), "{lines:?}");
+    let content_type = field(&plan, "content-type").unwrap();
+    let mut reader = MultipartReader::new(content_type.as_bytes(), MultipartLimits::default()).unwrap();
+    let mut read = Vec::new();
+    let mut input = &body[..];
+    while let Some(event) = reader.next(&mut input).unwrap() {
+        if let MultipartEvent::Data { at, bytes } = event {
+            read.push((at, bytes.to_vec()));
+        }
+    }
+    assert_eq!(reader.finish(), Ok(()));
+    assert_eq!(read, [(0, bytes[..1].to_vec()), (900, bytes[900..902].to_vec())]);
 }
 
 /// http-serve: a fixed boundary that content can hold.

@@ -91,9 +91,19 @@ impl Ledger for Narrator {
         self.memory.adopt(generation, identity)
     }
 
+    fn scatter<'a>(&'a self, generation: u64) -> Answer<'a> {
+        println!("ledger: the length of the part says nothing any more");
+        self.memory.scatter(generation)
+    }
+
     fn record<'a>(&'a self, generation: u64, durable: &'a [Range<u64>]) -> Answer<'a> {
         println!("ledger: {durable:?} are synced");
         self.memory.record(generation, durable)
+    }
+
+    fn subtract<'a>(&'a self, generation: u64, lost: &'a [Range<u64>]) -> Answer<'a> {
+        println!("ledger: {lost:?} could not be read back");
+        self.memory.subtract(generation, lost)
     }
 
     fn seal(&self, generation: u64, total: u64) -> Answer<'_> {

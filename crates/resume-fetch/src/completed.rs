@@ -1,10 +1,12 @@
 //! What a finished download has to say for itself.
 
-/// A published file.
+/// What a finished download came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Completed {
     /// Complete-length in bytes.
     pub total: u64,
+    /// Whether the file has its final name. It has not when only a part of it was wanted.
+    pub published: bool,
     /// New bytes this call received from the peer.
     pub received: u64,
     /// Bytes that were already held when this call began.
@@ -15,7 +17,7 @@ pub struct Completed {
     pub verified: Verified,
 }
 
-/// What vouches for a published file beyond its length.
+/// What vouches for a file beyond its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verified {
     /// The caller's digest matches.

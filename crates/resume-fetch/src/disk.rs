@@ -29,6 +29,12 @@ pub(crate) fn create_or_open(path: &Path, mode: u32) -> io::Result<File> {
     open(path, OFlags::CREATE, mode)
 }
 
+/// Opens a file for reading alone; a link in its place is an error.
+pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+}
+
 fn open(path: &Path, flags: OFlags, mode: u32) -> io::Result<File> {
     // NONBLOCK: a FIFO in the file's place must not hang us; it is refused by its type afterwards.
     let flags = flags | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;

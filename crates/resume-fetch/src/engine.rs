@@ -1,42 +1,62 @@
 //! The engine: owns everything known about one download, places leases, checkpoints, retries, seals and publishes.
 //!
-//! One task owns the state; workers only report. The order of steps is the crash rule: growth is written, then
-//! synced, then recorded; a restart is recorded, then the file is cut.
+//! One task owns the state; workers only report, handles only ask. One lease or sixteen, a whole file or the bytes under
+//! a reader: it is the same loop. The order of steps is the crash rule: growth is written, then synced, then recorded;
+//! a shrink is recorded, then done.
 
-mod attempt;
 mod checkpoint;
+mod crew;
 mod finish;
+mod outcome;
+mod parking;
 mod patience;
+mod place;
+mod reports;
 mod restart;
 mod state;
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use futures_util::future::OptionFuture;
 use retry_kit::{Attempts, Sleep};
 use tokio::sync::{mpsc, watch};
 
-use self::attempt::Outcome;
 use self::checkpoint::Checkpoint;
+use self::crew::{Crew, News};
 use self::finish::Verdict;
+use self::parking::Parked;
 use self::state::State;
+use crate::board::Board;
 use crate::completed::{Completed, Verified};
 use crate::digest::Digest;
 use crate::error::{FailedAttempt, FetchError, FetchErrorKind, LocalError};
 use crate::event::{Event, Phase, Progress, RateMeter};
 use crate::lease::{Shared, blocking};
-use crate::ledger::{Ledger, LedgerError, Record};
+use crate::ledger::{Layout, Ledger, LedgerError, Record};
 use crate::part_file::PartFile;
+use crate::request::Wanted;
 use crate::restart_reason::RestartReason;
+use crate::schedule::{Governor, Reading};
 use crate::start::{Found, Start, start};
 
 /// The engine of one call. Dropping [`Engine::run`] stops it at the next await; the part and its record stay.
 pub(crate) struct Engine {
     shared: Arc<Shared>,
     ledger: Arc<dyn Ledger>,
+    board: Arc<Board>,
     events: mpsc::UnboundedSender<Event>,
     progress: watch::Sender<Progress>,
     rng: fastrand::Rng,
     state: State,
+    crew: Crew,
+    governor: Governor,
+    /// Ranges that failed while others went on.
+    parked: Vec<Parked>,
+    /// The peer is left alone until this ends.
+    resting: Option<Sleep>,
+    /// More than one lease has been at work on this generation.
+    parallel: bool,
     attempts: Attempts,
     history: Vec<FailedAttempt>,
     /// Held bytes are worthless; the next whole body replaces them.
@@ -49,7 +69,8 @@ pub(crate) struct Engine {
     /// Whether a refusal after a redirect has had its second chance.
     redirect_retried: bool,
     protocol_faults: u32,
-    requests: u64,
+    /// Answers that brought next to nothing.
+    crumbs: u64,
     received: u64,
     resumed_from: u64,
     /// Answers that contributed to this generation in this call.
@@ -62,6 +83,8 @@ pub(crate) struct Engine {
     by_overlap: bool,
     /// The digest was wrong once already.
     corrupted: bool,
+    /// Times that recorded bytes could not be read back for the digest.
+    rereads: u32,
     /// What the peer says about the digest of this generation.
     repr_digest: Option<Digest>,
     /// The disk has room for this generation.
@@ -79,19 +102,27 @@ impl Engine {
     pub(crate) fn new(
         shared: Arc<Shared>,
         ledger: Arc<dyn Ledger>,
+        board: Arc<Board>,
         events: mpsc::UnboundedSender<Event>,
         progress: watch::Sender<Progress>,
         rng: fastrand::Rng,
     ) -> Self {
         let rate = RateMeter::new(shared.clock.now());
         let attempts = Attempts::from_failures(shared.request.failures);
+        let governor = Governor::new(shared.request.connections);
         Self {
             shared,
             ledger,
+            board,
             events,
             progress,
             rng,
             state: State::default(),
+            crew: Crew::new(),
+            governor,
+            parked: Vec::new(),
+            resting: None,
+            parallel: false,
             attempts,
             history: Vec::new(),
             restart_due: None,
@@ -100,7 +131,7 @@ impl Engine {
             restarts_left: MAX_RESTARTS,
             redirect_retried: false,
             protocol_faults: 0,
-            requests: 0,
+            crumbs: 0,
             received: 0,
             resumed_from: 0,
             pieces: 0,
@@ -108,6 +139,7 @@ impl Engine {
             ignores_ranges: false,
             by_overlap: false,
             corrupted: false,
+            rereads: 0,
             repr_digest: None,
             fits: false,
             reserved: 0,
@@ -125,13 +157,14 @@ impl Engine {
             Err(kind) => kind,
         };
         // What was received is worth keeping however the call ends, as long as disk and record still work.
+        self.dismiss(None).await;
         if !matches!(kind, FetchErrorKind::Ledger(_)) {
             let _ = self.settle().await;
         }
         if self.state.generation == 0 {
             let _ = self.on_part(PartFile::remove_if_empty).await;
         }
-        self.show(Phase::Waiting, 0);
+        self.show();
         Err(FetchError {
             kind,
             bytes_kept: self.state.durable.len(),
@@ -145,6 +178,9 @@ impl Engine {
         loop {
             self.fill().await?;
             let total = self.state.total().unwrap_or_default();
+            if !matches!(self.shared.request.wanted, Wanted::Whole) {
+                return Ok(self.completed(total, false));
+            }
             match self.verify(total).await? {
                 Verdict::Right => return self.publish(total).await,
                 Verdict::TryAgain => {}
@@ -180,7 +216,8 @@ impl Engine {
             self.on_part(move |part| part.truncate(end)).await?;
         }
         self.resumed_from = if self.restart_due.is_some() { 0 } else { self.state.durable.len() };
-        self.show(Phase::Connecting, 0);
+        self.post();
+        self.show();
         Ok(())
     }
 
@@ -189,6 +226,9 @@ impl Engine {
         self.on_part(PartFile::sync).await?;
         let (generation, identity) = (record.generation, record.identity.clone());
         self.on_ledger(move |ledger| async move { ledger.begin(generation, &identity, None).await }).await?;
+        if record.layout == Layout::Map {
+            self.on_ledger(move |ledger| async move { ledger.scatter(generation).await }).await?;
+        }
         let durable: Vec<_> = record.durable.iter().collect();
         if !durable.is_empty() {
             self.on_ledger(move |ledger| async move { ledger.record(generation, &durable).await }).await?;
@@ -197,22 +237,82 @@ impl Engine {
         Ok(())
     }
 
-    /// Places leases until every byte is written, synced and recorded.
+    /// Places leases until every wanted byte is written, synced and recorded.
     async fn fill(&mut self) -> Result<(), FetchErrorKind> {
-        while self.restart_due.is_some() || !self.state.is_whole() {
-            match self.lease().await? {
-                Outcome::Progress => {}
-                Outcome::Stopped => {
-                    self.settle().await?;
-                    return Err(FetchErrorKind::Stopped);
+        loop {
+            if self.shared.stop.is_cancelled() {
+                return Err(FetchErrorKind::Stopped);
+            }
+            self.place();
+            if self.crew.is_empty() {
+                if self.is_done() {
+                    return self.settle().await;
                 }
-                Outcome::Failed { error, hint, redirected } => {
-                    self.settle().await?;
-                    self.wait_after(error, hint, redirected).await?;
+                if self.resting.is_none() {
+                    self.wait_for_parked()?;
                 }
             }
+            self.step().await?;
         }
-        self.settle().await
+    }
+
+    /// Whether there is nothing left to fetch.
+    fn is_done(&self) -> bool {
+        let known = self.state.generation > 0 && self.restart_due.is_none();
+        let total = self.state.total().filter(|_| known);
+        total.is_some_and(|total| self.board.notes().demand.is_met(total, &self.state.written))
+    }
+
+    /// Waits for the next thing that happens, and deals with it.
+    async fn step(&mut self) -> Result<(), FetchErrorKind> {
+        let (clock, listens) = (Arc::clone(&self.shared.clock), !self.is_crowded());
+        let parked = self.parked_until().map(|until| clock.sleep_until(until));
+        let watches = self.shared.request.connections.adaptive && self.crew.flowing() > 0;
+        let tick = watches.then(|| clock.sleep(Governor::TICK));
+        tokio::select! {
+            biased;
+            () = self.shared.stop.cancelled() => Err(FetchErrorKind::Stopped),
+            Some((ranges, result)) = OptionFuture::from(self.checkpoint.as_mut()) => {
+                self.checkpoint = None;
+                self.checkpointed(&ranges, result)?;
+                self.checkpoint_if_due();
+                Ok(())
+            }
+            Some(()) = OptionFuture::from(self.checkpoint_due.as_mut()) => {
+                self.checkpoint_due = None;
+                self.start_checkpoint();
+                Ok(())
+            }
+            () = self.board.asked.notified() => self.take_unreadable().await,
+            Some(()) = OptionFuture::from(self.resting.as_mut()) => {
+                self.resting = None;
+                Ok(())
+            }
+            Some(()) = OptionFuture::from(parked) => Ok(()),
+            news = self.crew.news(listens) => match news {
+                News::Report(report) => {
+                    let outcome = self.reported(report).await;
+                    self.govern();
+                    outcome
+                }
+                News::Ended(member, end) => self.ended(member, end).await,
+            },
+            Some(()) = OptionFuture::from(tick) => {
+                self.govern();
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells the governor how it goes.
+    fn govern(&mut self) {
+        self.governor.read(Reading {
+            now: self.shared.clock.now(),
+            received: self.received,
+            flowing: self.crew.flowing(),
+            missing: self.state.total().map_or(0, |total| total.saturating_sub(self.state.written.len())),
+            limit: self.shared.request.limits.rate().bytes_per_second().map(NonZeroU64::get),
+        });
     }
 
     // ---- small hands ----
@@ -255,7 +355,25 @@ impl Engine {
         let _ = self.events.send(event);
     }
 
-    fn show(&self, phase: Phase, connections: usize) {
+    /// Shows on the board what is held, after more than a few bytes of it have changed.
+    fn post(&self) {
+        let (generation, total, written) =
+            (self.state.generation, self.state.total(), self.state.written.clone());
+        self.board.tell(|notes| {
+            (notes.generation, notes.total, notes.written) = (generation, total, written);
+        });
+    }
+
+    fn show(&self) {
+        let phase = match () {
+            () if self.crew.flowing() > 0 => Phase::Downloading,
+            () if !self.crew.is_empty() => Phase::Connecting,
+            () => Phase::Waiting,
+        };
+        self.show_phase(phase);
+    }
+
+    fn show_phase(&self, phase: Phase) {
         let missing = self.state.total().map(|total| total.saturating_sub(self.state.written.len()));
         self.progress.send_replace(Progress {
             phase,
@@ -265,13 +383,13 @@ impl Engine {
             generation: self.state.generation,
             rate: self.rate.rate(),
             eta: missing.and_then(|missing| self.rate.eta(missing)),
-            connections,
+            connections: self.crew.len(),
         });
     }
 
     fn show_same_phase(&self) {
-        let Progress { phase, connections, .. } = *self.progress.borrow();
-        self.show(phase, connections);
+        let phase = self.progress.borrow().phase;
+        self.show_phase(phase);
     }
 }
 

@@ -173,15 +173,23 @@ impl AttemptError {
 
     /// Whether the peer's answers break the protocol: worth a second look, not a second day.
     pub fn is_protocol_fault(&self) -> bool {
-        self.fault_tolerance().is_some()
+        match self {
+            Self::Answer(
+                AnswerError::UnaskedPartial | AnswerError::UnaskedStatus(_) | AnswerError::Framing,
+            ) => true,
+            Self::Transport(error) => error.is_protocol_fault(),
+            _ => false,
+        }
     }
 
-    /// How often a fault like this is worth another try; `None` when it is none of the protocol.
+    /// How often a fault that seldom mends itself is worth another try; `None` leaves that to the policy.
     pub(crate) fn fault_tolerance(&self) -> Option<u32> {
         match self {
             Self::Answer(AnswerError::UnaskedPartial | AnswerError::UnaskedStatus(_)) => Some(1),
             Self::Answer(AnswerError::Framing) => Some(2),
-            Self::Transport(error) if error.is_protocol_fault() => Some(2),
+            // Another connection may lead to the right server; if it does not, none will (RFC 9110 §15.5.20).
+            Self::Answer(AnswerError::Status(StatusCode::MISDIRECTED_REQUEST)) => Some(1),
+            Self::Transport(error) => error.tolerance(),
             _ => None,
         }
     }
@@ -225,9 +233,9 @@ pub enum AnswerError {
     )]
     LengthUnknown,
     /// Legal answers, but far too many of them for the bytes they brought.
-    #[error("the peer hands out so little at a time that {requests} requests did not finish the file")]
+    #[error("the peer hands out so little at a time that {requests} requests brought next to nothing")]
     Trickle {
-        /// Requests sent in this call.
+        /// Requests that brought less than 16 KiB each, although there was more.
         requests: u64,
     },
     /// Larger than allowed.

@@ -1,5 +1,6 @@
 //! What a download tells while it runs: a few events that are never lost, and a snapshot that is always current.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use retry_kit::DelaySource;
@@ -10,7 +11,7 @@ use crate::restart_reason::RestartReason;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A body is coming in and was found to continue what is held.
+    /// A body is coming in and was found to continue what is held. Told of the first of several transfers only.
     Started {
         /// Offset it starts to add bytes at; above zero it resumes.
         from: u64,
@@ -38,6 +39,22 @@ pub enum Event {
         source: DelaySource,
         /// The failure, in words.
         reason: String,
+    },
+    /// A range failed and will be tried again by itself, while others go on.
+    Setback {
+        /// Its bytes.
+        range: Range<u64>,
+        /// Failures of this range since it last made real progress.
+        attempt: u32,
+        /// Time until its next try.
+        delay: Duration,
+        /// The failure, in words.
+        reason: String,
+    },
+    /// Recorded bytes could not be read back: they are taken off the record and fetched again.
+    Unreadable {
+        /// The bytes.
+        range: Range<u64>,
     },
     /// All bytes are here; the digest is being computed.
     Verifying,

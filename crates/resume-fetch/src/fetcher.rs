@@ -1,6 +1,9 @@
 //! Starting downloads, and the handle that owns one.
 
 use std::fmt;
+use std::fs::File;
+use std::ops::Range;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -11,14 +14,19 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::board::{Board, End, WaitError};
 use crate::completed::{Completed, Verified};
+use crate::content::{Content, Reader, RequestHandle};
+use crate::disk;
 use crate::engine::Engine;
-use crate::error::{FetchError, FetchErrorKind};
+use crate::error::{FetchError, FetchErrorKind, LocalError};
 use crate::event::{Event, Progress};
 use crate::lease::Shared;
 use crate::ledger::Ledger;
 use crate::open::{Opened, open};
+use crate::priority::Priority;
 use crate::request::FetchRequest;
+use crate::schedule::Demand;
 use crate::transport::Transport;
 
 /// What all downloads of a process share: the way to peers, the time, and chance.
@@ -46,15 +54,18 @@ impl Fetcher {
         let (events, inbox) = mpsc::unbounded_channel();
         let (progress, snapshot) = watch::channel(Progress::default());
         let rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner).fork();
+        let board = Arc::new(Board::new(Demand::new(request.wanted.clone(), self.clock.now())));
+        let content = Content::new(Arc::clone(&board), Arc::clone(&self.clock));
         let call = Call {
             transport: Arc::clone(&self.transport),
             clock: Arc::clone(&self.clock),
             ledger: Arc::new(ledger),
             request,
             stop: stop.clone(),
+            board: EndsTheBoard(board),
         };
         let task = tokio::spawn(call.run(events, progress, rng));
-        Download { task, stop, events: inbox, progress: snapshot }
+        Download { task, stop, events: inbox, progress: snapshot, content }
     }
 }
 
@@ -75,6 +86,7 @@ pub struct Download {
     stop: CancellationToken,
     events: mpsc::UnboundedReceiver<Event>,
     progress: watch::Receiver<Progress>,
+    content: Content,
 }
 
 impl Download {
@@ -92,6 +104,37 @@ impl Download {
     /// Takes the events out of the handle, to be awaited beside it. Afterwards [`Download::next_event`] has none.
     pub fn take_events(&mut self) -> Events {
         Events(std::mem::replace(&mut self.events, mpsc::unbounded_channel().1))
+    }
+
+    /// What it holds and what it is asked for, to be kept beside the handle and shared.
+    pub fn content(&self) -> Content {
+        self.content.clone()
+    }
+
+    /// Asks for `range` (bytes of the file, half-open); see [`Content::request`].
+    pub fn request(&self, range: Range<u64>, priority: Priority) -> RequestHandle {
+        self.content.request(range, priority)
+    }
+
+    /// Waits until `range` is written and readable; see [`Content::wait_for`].
+    ///
+    /// # Errors
+    /// [`WaitError`] when it will not come.
+    ///
+    /// # Cancel safety
+    /// Safe. The wish ends with the wait.
+    pub async fn wait_for(&self, range: Range<u64>) -> Result<(), WaitError> {
+        self.content.wait_for(range).await
+    }
+
+    /// How far one can read from `offset` without waiting; see [`Content::available_from`].
+    pub fn available_from(&self, offset: u64) -> u64 {
+        self.content.available_from(offset)
+    }
+
+    /// Reads `range` while it is being downloaded; see [`Content::reader`].
+    pub fn reader(&self, range: Range<u64>) -> Reader {
+        self.content.reader(range)
     }
 
     /// The next event, or `None` when the download has ended and all were taken.
@@ -154,6 +197,16 @@ struct Call {
     ledger: Arc<dyn Ledger>,
     request: FetchRequest,
     stop: CancellationToken,
+    board: EndsTheBoard,
+}
+
+/// However the call ends, even when it is dropped in the middle: nobody is left waiting.
+struct EndsTheBoard(Arc<Board>);
+
+impl Drop for EndsTheBoard {
+    fn drop(&mut self) {
+        self.0.end(End::Failed(WaitError::Stopped));
+    }
 }
 
 impl Call {
@@ -163,21 +216,56 @@ impl Call {
         progress: watch::Sender<Progress>,
         rng: fastrand::Rng,
     ) -> Result<Completed, FetchError> {
-        let Self { transport, clock, ledger, request, stop } = self;
-        let attempts = request.failures;
+        let board = Arc::clone(&self.board.0);
+        let result = self.fetch(events, progress, rng).await;
+        board.end(match &result {
+            Ok(_) => End::Done,
+            Err(error) => End::Failed(WaitError::from(&error.kind)),
+        });
+        result
+    }
+
+    async fn fetch(
+        self,
+        events: mpsc::UnboundedSender<Event>,
+        progress: watch::Sender<Progress>,
+        rng: fastrand::Rng,
+    ) -> Result<Completed, FetchError> {
+        let Self { transport, clock, ledger, request, stop, board } = self;
+        let failed =
+            |kind| FetchError { kind, bytes_kept: 0, attempts: request.failures, history: Vec::new() };
         match open(&request, &*ledger, &clock, &stop).await {
-            Ok(Opened::Published(total)) => Ok(Completed {
-                total,
-                received: 0,
-                resumed_from: total,
-                restarts: 0,
-                verified: Verified::Validator,
-            }),
-            Ok(Opened::Part(part, record)) => {
-                let shared = Arc::new(Shared { transport, clock, request, part, stop });
-                Engine::new(shared, ledger, events, progress, rng).run(record).await
+            Ok(Opened::Published(total)) => {
+                let file = readable(request.target.clone()).await.map_err(failed)?;
+                board.0.tell(|notes| {
+                    (notes.generation, notes.total, notes.file) = (1, Some(total), Some(file));
+                    notes.written.insert(0..total);
+                });
+                Ok(Completed {
+                    total,
+                    published: true,
+                    received: 0,
+                    resumed_from: total,
+                    restarts: 0,
+                    verified: Verified::Validator,
+                })
             }
-            Err(kind) => Err(FetchError { kind, bytes_kept: 0, attempts, history: Vec::new() }),
+            Ok(Opened::Part(part, record)) => {
+                let file = readable(request.part.clone()).await.map_err(failed)?;
+                board.0.tell(|notes| notes.file = Some(file));
+                let shared = Arc::new(Shared { transport, clock, request, part, stop });
+                let board = Arc::clone(&board.0);
+                Engine::new(shared, ledger, board, events, progress, rng).run(record).await
+            }
+            Err(kind) => Err(failed(kind)),
         }
     }
+}
+
+/// Opens `path` for those who read along. Not the engine's own descriptor: that one holds the lock, which must not
+/// outlive the download.
+async fn readable(path: PathBuf) -> Result<Arc<File>, FetchErrorKind> {
+    let opened = path.clone();
+    let file = disk::blocking(move || disk::open_to_read(&opened)).await;
+    Ok(Arc::new(file.map_err(LocalError::io("open", path))?))
 }

@@ -4,6 +4,7 @@
 //! a restart is on record before anything is destroyed.
 
 mod ask;
+mod bounds;
 mod receive;
 
 use std::ops::Range;
@@ -15,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use self::ask::Answered;
+pub(crate) use self::bounds::Bounds;
 use self::receive::Receiver;
 use crate::decide::{Decision, Take};
 use crate::digest::Digest;
@@ -24,6 +26,7 @@ use crate::part_file::PartFile;
 use crate::redirect::RedirectError;
 use crate::request::FetchRequest;
 use crate::restart_reason::RestartReason;
+use crate::schedule::LeaseId;
 use crate::transport::Transport;
 
 /// What every worker of a download shares.
@@ -38,6 +41,9 @@ pub(crate) struct Shared {
 /// The bytes a worker is to bring, and what is known when it sets out.
 #[derive(Clone, Debug)]
 pub(crate) struct Lease {
+    pub(crate) id: LeaseId,
+    /// What is still this worker's to bring; the engine may cut it short.
+    pub(crate) bounds: Bounds,
     pub(crate) identity: Identity,
     /// First offset wanted.
     pub(crate) from: u64,
@@ -47,6 +53,8 @@ pub(crate) struct Lease {
     pub(crate) held_from: u64,
     /// Ask for the whole representation: a restart is due and needs a body.
     pub(crate) whole: bool,
+    /// Nothing is held and nothing is known: whatever comes begins the generation.
+    pub(crate) fresh: bool,
     /// A validator is not enough: the answer has to overlap what is held.
     pub(crate) compare: bool,
     /// The peer has ignored a range before.
@@ -59,23 +67,22 @@ pub(crate) struct Lease {
 #[derive(Debug)]
 pub(crate) enum Report {
     /// An answer that can be written, and whose overlap is equal; nothing is written before `go` says in which
-    /// generation.
+    /// generation. When `go` is dropped the answer is of no use and the worker ends.
     Answered {
+        lease: LeaseId,
         take: Take,
         restart: Option<RestartReason>,
         repr_digest: Option<Digest>,
         go: oneshot::Sender<u64>,
     },
     /// Bytes reached the part file.
-    Written { generation: u64, range: Range<u64> },
-    /// The worker is done.
-    Ended(LeaseEnd),
+    Written { lease: LeaseId, generation: u64, range: Range<u64> },
 }
 
 /// How a lease ended.
 #[derive(Debug)]
 pub(crate) enum LeaseEnd {
-    /// Everything the answer promised is written.
+    /// Everything the answer promised, or the lease was cut down to, is written.
     Filled,
     /// A body of unknown length ended cleanly at this offset.
     EndOfBody(u64),
@@ -91,18 +98,21 @@ pub(crate) enum LeaseEnd {
         /// Whether it failed at an address the peer had sent us on to.
         redirected: bool,
     },
-    /// Asked to stop; what was received is written.
+    /// Asked to end; what was received is written.
     Stopped,
 }
 
-/// Works on `lease` to its end. The last report is always [`Report::Ended`], unless the engine has gone.
-pub(crate) async fn work(shared: Arc<Shared>, lease: Lease, reports: mpsc::Sender<Report>) {
-    let end = match (Worker { shared, reports: reports.clone() }).attempt(&lease).await {
+/// Works on `lease` to its end. Every report of it is on its way when this returns.
+pub(crate) async fn work(
+    shared: Arc<Shared>,
+    lease: Lease,
+    reports: mpsc::Sender<Report>,
+) -> (LeaseId, LeaseEnd) {
+    let end = match (Worker { shared, reports }).attempt(&lease).await {
         Ok(end) => end,
         Err(Failure { error, hint, redirected }) => LeaseEnd::Failed { error, hint, redirected },
     };
-    // The engine only stops listening when it is dropped, and then nobody wants to know.
-    let _ = reports.send(Report::Ended(end)).await;
+    (lease.id, end)
 }
 
 struct Worker {
@@ -124,10 +134,11 @@ impl<E: Into<AttemptError>> From<E> for Failure {
 
 impl Worker {
     async fn attempt(&self, lease: &Lease) -> Result<LeaseEnd, Failure> {
-        let Some(answered) = self.shared.stop.run_until_cancelled(self.ask(lease)).await else {
-            return Ok(LeaseEnd::Stopped);
+        let answered = tokio::select! {
+            answered = self.ask(lease) => answered?,
+            () = lease.bounds.ended() => return Ok(LeaseEnd::Stopped),
         };
-        let Answered { head, decision, body, hint, redirected } = answered?;
+        let Answered { head, decision, body, hint, redirected } = answered;
         let (take, restart) = match decision {
             Decision::Take(take) => (take, None),
             Decision::Restart(reason, Some(take)) => (take, Some(reason)),
@@ -136,7 +147,7 @@ impl Worker {
             Decision::Refuse(error) => return Err(Failure { error: error.into(), hint, redirected }),
             Decision::Redirect => return Err(RedirectError::BadLocation.into()),
         };
-        Receiver::new(self, take, restart, &head, body).run().await
+        Receiver::new(self, lease, take, restart, &head, body).run().await
     }
 }
 

@@ -1,11 +1,14 @@
 //! What is remembered about a part file across restarts: a small trait, and the ledger that forgets.
 //!
-//! *The record may lag the data, never lead it.* The engine syncs bytes before it records them, and records a
-//! restart before it destroys anything. An implementation only has to make each call durable before it returns.
+//! *The record may lag the data, never lead it.* The engine syncs bytes before it records them, and records what it
+//! takes back, gives up or scatters before it does so. An implementation only has to make each call durable before it
+//! returns.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::io;
 use std::ops::Range;
+use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
 use thiserror::Error;
@@ -19,12 +22,24 @@ use crate::transport::BoxFuture;
 /// Remembers one download.
 ///
 /// # Durability
-/// When a call returns, its effect survives a power cut. Calls come one at a time.
+/// When a call returns, its effect survives a power cut.
+///
+/// # Order
+/// Calls come one at a time, each after the answer to the one before, however many requests are running. The number
+/// they carry is that of the generation they are about; one that is not on record any more is refused, and nothing
+/// changes.
+///
+/// # Ranges
+/// A list of ranges holds half-open byte offsets of the representation: none empty, none past a complete-length that is
+/// on record, disjoint from each other, in any order. It is applied in one write: a crash finds all of it, or none. A
+/// ledger that has no room for so many separate runs may leave out some of what is added, and they are fetched again;
+/// nothing of what is taken out may stay.
 pub trait Ledger: Send + Sync + 'static {
     /// What is on record, or `None` when nothing is.
     fn load(&self) -> BoxFuture<'_, Result<Option<Record>, LedgerError>>;
 
-    /// Starts a generation: forgets every range and remembers `identity`. `restart` says what was given up.
+    /// Starts a generation: forgets every range, remembers `identity`, and lays the part out as a [`Layout::Prefix`].
+    /// `restart` says what was given up.
     fn begin<'a>(
         &'a self,
         generation: u64,
@@ -36,11 +51,27 @@ pub trait Ledger: Send + Sync + 'static {
     fn adopt<'a>(&'a self, generation: u64, identity: &'a Identity)
     -> BoxFuture<'a, Result<(), LedgerError>>;
 
-    /// Adds ranges that are synced to the disk. Half-open, in bytes of the representation, disjoint from each other.
+    /// From now on bytes may be written beyond holes: the part is a [`Layout::Map`] until the next generation begins.
+    ///
+    /// Called at most once in a generation by one process, before the first such byte is written; called again, it
+    /// changes nothing.
+    fn scatter<'a>(&'a self, generation: u64) -> BoxFuture<'a, Result<(), LedgerError>>;
+
+    /// Adds ranges that are synced to the disk. They may overlap or touch what is on record already.
     fn record<'a>(
         &'a self,
         generation: u64,
         durable: &'a [Range<u64>],
+    ) -> BoxFuture<'a, Result<(), LedgerError>>;
+
+    /// Takes out ranges whose bytes could not be read back: exactly these, splitting what reaches over their ends.
+    ///
+    /// Called before anything else happens to these bytes. What was not on record is still not. The rest of the record
+    /// stays, its layout too; only a part that was sealed is not whole any more once it lost a byte.
+    fn subtract<'a>(
+        &'a self,
+        generation: u64,
+        lost: &'a [Range<u64>],
     ) -> BoxFuture<'a, Result<(), LedgerError>>;
 
     /// Remembers that the part is whole, verified and about to get its final name.
@@ -57,11 +88,28 @@ pub struct Record {
     pub generation: u64,
     /// The representation the ranges belong to.
     pub identity: Identity,
+    /// How the written bytes lie in the part file.
+    pub layout: Layout,
     /// Bytes that are synced in the part file.
     pub durable: RangeSet,
     /// The part was whole and verified, and its rename was about to happen.
     pub sealed: bool,
 }
+
+/// How the written bytes lie in the part file, and with that, what its length says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// One run from 0: the length of the file is the number of bytes written.
+    #[default]
+    Prefix,
+    /// Bytes may lie behind holes: the length says nothing, only the ranges on record do.
+    Map,
+}
+
+/// The text names no [`Layout`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("unknown layout of a part file")]
+pub struct UnknownLayout;
 
 /// A restart, as it goes on record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +130,39 @@ pub struct LedgerError {
     pub damaged: bool,
     /// The cause.
     pub source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Record {
+    /// Takes `lost` out of the durable bytes. A part that is not whole is not sealed.
+    pub(crate) fn lose(&mut self, lost: &[Range<u64>]) {
+        let before = self.durable.len();
+        lost.iter().for_each(|range| self.durable.remove(range));
+        self.sealed &= self.durable.len() == before;
+    }
+}
+
+impl Layout {
+    /// The name used in ledgers and interfaces.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Layout::Prefix => "prefix",
+            Layout::Map => "map",
+        }
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Layout {
+    type Err = UnknownLayout;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Prefix, Self::Map].into_iter().find(|layout| layout.as_str() == text).ok_or(UnknownLayout)
+    }
 }
 
 impl LedgerError {
@@ -113,9 +194,24 @@ impl MemoryLedger {
         Self { record: Mutex::new(Some(record)) }
     }
 
-    fn change(&self, change: impl FnOnce(&mut Option<Record>)) -> BoxFuture<'_, Result<(), LedgerError>> {
-        change(&mut self.record.lock().unwrap_or_else(PoisonError::into_inner));
+    fn replace(&self, with: Option<Record>) -> BoxFuture<'_, Result<(), LedgerError>> {
+        *self.record.lock().unwrap_or_else(PoisonError::into_inner) = with;
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn change(
+        &self,
+        generation: u64,
+        change: impl FnOnce(&mut Record),
+    ) -> BoxFuture<'_, Result<(), LedgerError>> {
+        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = record.as_mut().filter(|record| record.generation == generation);
+        let changed = current.map(change).ok_or_else(|| LedgerError {
+            message: format!("generation {generation} is not the one on record"),
+            damaged: false,
+            source: None,
+        });
+        Box::pin(std::future::ready(changed))
     }
 }
 
@@ -131,9 +227,7 @@ impl Ledger for MemoryLedger {
         identity: &'a Identity,
         _restart: Option<Restart>,
     ) -> BoxFuture<'a, Result<(), LedgerError>> {
-        self.change(|record| {
-            *record = Some(Record { generation, identity: identity.clone(), ..Record::default() });
-        })
+        self.replace(Some(Record { generation, identity: identity.clone(), ..Record::default() }))
     }
 
     fn adopt<'a>(
@@ -141,11 +235,11 @@ impl Ledger for MemoryLedger {
         generation: u64,
         identity: &'a Identity,
     ) -> BoxFuture<'a, Result<(), LedgerError>> {
-        self.change(|record| {
-            if let Some(record) = record.as_mut().filter(|record| record.generation == generation) {
-                record.identity = identity.clone();
-            }
-        })
+        self.change(generation, |record| record.identity = identity.clone())
+    }
+
+    fn scatter<'a>(&'a self, generation: u64) -> BoxFuture<'a, Result<(), LedgerError>> {
+        self.change(generation, |record| record.layout = Layout::Map)
     }
 
     fn record<'a>(
@@ -153,23 +247,38 @@ impl Ledger for MemoryLedger {
         generation: u64,
         durable: &'a [Range<u64>],
     ) -> BoxFuture<'a, Result<(), LedgerError>> {
-        self.change(|record| {
-            if let Some(record) = record.as_mut().filter(|record| record.generation == generation) {
-                record.durable.extend(durable.iter().cloned());
-            }
-        })
+        self.change(generation, |record| record.durable.extend(durable.iter().cloned()))
+    }
+
+    fn subtract<'a>(
+        &'a self,
+        generation: u64,
+        lost: &'a [Range<u64>],
+    ) -> BoxFuture<'a, Result<(), LedgerError>> {
+        self.change(generation, |record| record.lose(lost))
     }
 
     fn seal(&self, generation: u64, total: u64) -> BoxFuture<'_, Result<(), LedgerError>> {
-        self.change(|record| {
-            if let Some(record) = record.as_mut().filter(|record| record.generation == generation) {
-                record.sealed = true;
-                record.identity.total = Some(total);
-            }
+        self.change(generation, |record| {
+            record.sealed = true;
+            record.identity.total = Some(total);
         })
     }
 
     fn finish(&self) -> BoxFuture<'_, Result<(), LedgerError>> {
-        self.change(|record| *record = None)
+        self.replace(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layout_is_its_name() {
+        for (layout, name) in [(Layout::Prefix, "prefix"), (Layout::Map, "map")] {
+            assert_eq!((layout.to_string().as_str(), name.parse()), (name, Ok(layout)));
+        }
+        assert_eq!("append".parse::<Layout>(), Err(UnknownLayout));
     }
 }

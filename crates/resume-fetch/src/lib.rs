@@ -3,7 +3,9 @@
 #![allow(clippy::single_range_in_vec_init, reason = "a list of one byte range is what is meant")]
 
 mod answer;
+mod board;
 mod completed;
+mod content;
 mod decide;
 mod digest;
 mod disk;
@@ -17,6 +19,7 @@ mod lease;
 mod ledger;
 mod open;
 mod part_file;
+mod priority;
 mod publish;
 mod range_set;
 mod redirect;
@@ -24,13 +27,16 @@ mod request;
 #[cfg(feature = "reqwest")]
 mod reqwest_transport;
 mod restart_reason;
+mod schedule;
 mod sidecar;
 mod stall;
 mod start;
 mod transport;
 
 pub use answer::{AnswerHead, ContentRangeField, LengthField};
+pub use board::WaitError;
 pub use completed::{Completed, Verified};
+pub use content::{Content, Reader, RequestHandle};
 pub use decide::{Asked, Decision, Take, decide};
 pub use digest::{Digest, InvalidDigest};
 pub use error::{
@@ -41,10 +47,11 @@ pub use event::{Event, Phase, Progress};
 pub use fetcher::{Download, Events, Fetcher};
 pub use file_name::{UnusableName, file_name};
 pub use identity::{Identity, InvalidValidator, TotalSource, UnknownTotalSource, Validator};
-pub use ledger::{Ledger, LedgerError, MemoryLedger, Record, Restart};
+pub use ledger::{Layout, Ledger, LedgerError, MemoryLedger, Record, Restart, UnknownLayout};
+pub use priority::Priority;
 pub use range_set::RangeSet;
 pub use redirect::{MAX_REDIRECTS, RedirectError};
-pub use request::{FetchRequest, InvalidUrl, LowSpeed, with_suffix};
+pub use request::{Connections, FetchRequest, InvalidUrl, LowSpeed, Wanted, with_suffix};
 #[cfg(feature = "reqwest")]
 pub use reqwest_transport::ReqwestTransport;
 pub use restart_reason::RestartReason;

@@ -10,6 +10,7 @@ use thiserror::Error;
 use url::Url;
 
 use crate::digest::Digest;
+use crate::range_set::RangeSet;
 
 /// One download: a URL, a target, and everything that bounds the work in between.
 ///
@@ -34,6 +35,53 @@ pub struct FetchRequest {
     pub(crate) failures: u32,
     pub(crate) hold: Duration,
     pub(crate) limits: Layers,
+    pub(crate) connections: Connections,
+    pub(crate) wanted: Wanted,
+}
+
+/// How many transfers of one file run side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    limit: u8,
+    pub(crate) adaptive: bool,
+}
+
+impl Connections {
+    /// One at a time: the part file is a plain prefix of the file at every moment.
+    pub const SEQUENTIAL: Self = Self { limit: 1, adaptive: false };
+    /// The most there can be.
+    pub const MAX: usize = 16;
+
+    /// One at first, and another whenever that makes the whole faster by a tenth, up to `limit`. From 1 to
+    /// [`Connections::MAX`]; what lies outside counts as the nearest.
+    pub const fn adaptive(limit: usize) -> Self {
+        Self { adaptive: limit > 1, ..Self::fixed(limit) }
+    }
+
+    /// As many as there is work for, up to `limit`, from the first answer on. From 1 to [`Connections::MAX`]; what
+    /// lies outside counts as the nearest.
+    pub const fn fixed(limit: usize) -> Self {
+        let limit = if limit == 0 { 1 } else { limit };
+        let limit = if limit > Self::MAX { Self::MAX } else { limit };
+        Self { limit: limit as u8, adaptive: false }
+    }
+
+    /// The most there will be.
+    pub const fn limit(self) -> usize {
+        self.limit as usize
+    }
+}
+
+/// Which bytes a download brings by itself, without anybody asking for them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Wanted {
+    /// All of them; then the file is verified and published.
+    #[default]
+    Whole,
+    /// These offsets, as far as the file has them. The file is never published: part and record stay.
+    Ranges(RangeSet),
+    /// None: what living readers and requests want, until the download is stopped. Never published.
+    OnDemand,
 }
 
 /// The slowest transfer that still counts as one.
@@ -95,6 +143,8 @@ impl FetchRequest {
             failures: 0,
             hold: Duration::MAX,
             limits: Layers::default(),
+            connections: Connections::adaptive(4),
+            wanted: Wanted::Whole,
         })
     }
 
@@ -191,6 +241,21 @@ impl FetchRequest {
     /// Rate limits every received byte passes, outermost first. None by default.
     pub fn limits(mut self, limits: Layers) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// How many transfers run side by side. Up to four by default, as far as they help.
+    ///
+    /// A peer that ignores ranges, or has no strong validator to join pieces by, gets one at a time whatever this says,
+    /// and so does a file under 1 MiB.
+    pub fn connections(mut self, connections: Connections) -> Self {
+        self.connections = connections;
+        self
+    }
+
+    /// Which bytes to bring by itself. The whole file by default.
+    pub fn want(mut self, wanted: Wanted) -> Self {
+        self.wanted = wanted;
         self
     }
 

@@ -1,17 +1,21 @@
 //! [`Transport`] over reqwest: no redirects, no decoding, no retries, no total timeout.
 
-use std::error::Error as StdError;
-use std::io;
+mod failure;
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
 
+use self::failure::failure;
 use crate::transport::{BodyStream, BoxFuture, NetworkFailure, Transport, TransportError};
 
 /// The transport most callers want: HTTP/1.1 over TCP or TLS.
 #[derive(Clone, Debug)]
 pub struct ReqwestTransport {
     client: reqwest::Client,
+    fresh: Option<Arc<Fresh>>,
     connect_timeout: Duration,
 }
 
@@ -24,11 +28,28 @@ impl ReqwestTransport {
     /// # Side effects
     /// When the process has no rustls provider yet, ring becomes it.
     pub fn new(connect_timeout: Duration) -> Result<Self, TransportError> {
-        Self::from_builder(reqwest::Client::builder(), connect_timeout)
+        Self::with_settings(connect_timeout, |builder| builder)
     }
 
-    /// As [`ReqwestTransport::new`], on top of a builder with the caller's own certificates, proxies or user agent.
-    /// Redirects, retries, referers and timeouts are set here in any case.
+    /// As [`ReqwestTransport::new`], with the caller's own certificates, proxies or user agent. Redirects, retries,
+    /// referers and timeouts are set here in any case.
+    ///
+    /// `settings` is called at once, and a second time when the first request wants a connection of its own: reqwest
+    /// reuses what lies idle for every request of a client, so those get a client that keeps nothing.
+    ///
+    /// # Errors
+    /// [`NetworkFailure::Request`] when the builder refuses.
+    pub fn with_settings(
+        connect_timeout: Duration,
+        settings: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync + 'static,
+    ) -> Result<Self, TransportError> {
+        let transport = Self::from_builder(settings(reqwest::Client::builder()), connect_timeout)?;
+        let fresh = Fresh { settings: Box::new(settings), client: OnceLock::new() };
+        Ok(Self { fresh: Some(Arc::new(fresh)), ..transport })
+    }
+
+    /// As [`ReqwestTransport::with_settings`], for a builder that can be had only once: a request that wants a
+    /// connection of its own may then meet an idle one.
     ///
     /// # Errors
     /// [`NetworkFailure::Request`] when the builder refuses.
@@ -40,51 +61,20 @@ impl ReqwestTransport {
             // Another thread may come first, and then its choice stands.
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
-        let client = builder
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .connect_timeout(connect_timeout)
-            .pool_idle_timeout(POOL_IDLE)
-            .tcp_nodelay(true)
-            .build()
-            .map_err(|error| TransportError::with_source(NetworkFailure::Request, error))?;
-        Ok(Self { client, connect_timeout })
+        let client = build(builder.pool_idle_timeout(POOL_IDLE), connect_timeout)?;
+        Ok(Self { client, fresh: None, connect_timeout })
     }
 
-    fn classify(&self, error: reqwest::Error) -> TransportError {
+    fn client_for(&self, request: &http::Request<()>) -> Result<&reqwest::Client, TransportError> {
+        match &self.fresh {
+            Some(fresh) if is_the_only_one(request) => fresh.client(self.connect_timeout),
+            _ => Ok(&self.client),
+        }
+    }
+
+    fn failed(&self, error: reqwest::Error) -> TransportError {
         let error = error.without_url();
-        let failure = if error.is_builder()
-            || error.is_request() && causes(&error).all(<dyn StdError>::is::<reqwest::Error>)
-        {
-            NetworkFailure::Request
-        } else if error.is_connect() {
-            self.connect_failure(&error)
-        } else if causes(&error).any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_connection_end))
-        {
-            NetworkFailure::Broken
-        } else if causes(&error).any(is_malformed) {
-            NetworkFailure::Protocol
-        } else {
-            NetworkFailure::Broken
-        };
-        TransportError::with_source(failure, error)
-    }
-
-    fn connect_failure(&self, error: &reqwest::Error) -> NetworkFailure {
-        if error.is_timeout() {
-            return NetworkFailure::ConnectTimeout(self.connect_timeout);
-        }
-        // Resolver and TLS errors have no types of their own here; their texts are the only evidence.
-        let texts: Vec<String> = causes(error).map(ToString::to_string).collect();
-        let says = |words: &[&str]| texts.iter().any(|text| words.iter().any(|word| text.contains(word)));
-        if says(&["certificate", "invalid peer", "HandshakeFailure", "ProtocolVersion"]) {
-            NetworkFailure::Tls
-        } else if says(&["dns error", "failed to lookup", "Name or service not known"]) {
-            NetworkFailure::Dns
-        } else {
-            NetworkFailure::Connect
-        }
+        TransportError::with_source(failure(&error, self.connect_timeout), error)
     }
 }
 
@@ -94,39 +84,65 @@ impl Transport for ReqwestTransport {
         request: http::Request<()>,
     ) -> BoxFuture<'_, Result<http::Response<BodyStream>, TransportError>> {
         Box::pin(async move {
+            let client = self.client_for(&request)?;
             let request = reqwest::Request::try_from(request.map(|()| reqwest::Body::default()))
                 .map_err(|error| TransportError::with_source(NetworkFailure::Request, error.without_url()))?;
-            let response = self.client.execute(request).await.map_err(|error| self.classify(error))?;
+            let response = client.execute(request).await.map_err(|error| self.failed(error))?;
             let mut head = http::Response::new(());
             *head.status_mut() = response.status();
             *head.headers_mut() = response.headers().clone();
             let this = self.clone();
-            let body: BodyStream =
-                Box::pin(response.bytes_stream().map_err(move |error| this.classify(error)));
+            let body: BodyStream = Box::pin(response.bytes_stream().map_err(move |error| this.failed(error)));
             Ok(head.map(|()| body))
         })
     }
 }
 
-fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
+/// The client for requests that must not meet a connection somebody used before, built when the first of them comes.
+struct Fresh {
+    settings: Box<dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync>,
+    client: OnceLock<reqwest::Client>,
 }
 
-fn is_connection_end(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
-    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | TimedOut | UnexpectedEof)
-}
-
-fn is_malformed(error: &(dyn StdError + 'static)) -> bool {
-    if let Some(error) = error.downcast_ref::<io::Error>() {
-        return matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput);
+impl Fresh {
+    fn client(&self, connect_timeout: Duration) -> Result<&reqwest::Client, TransportError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let builder = (self.settings)(reqwest::Client::builder()).pool_max_idle_per_host(0);
+        let client = build(builder, connect_timeout)?;
+        Ok(self.client.get_or_init(|| client))
     }
-    // The stack's own errors have no types of their own here; their texts are the only evidence.
-    let text = error.to_string();
-    ["invalid HTTP", "invalid content-length", "invalid transfer-encoding", "head is too large"]
-        .iter()
-        .any(|fault| text.contains(fault))
+}
+
+impl fmt::Debug for Fresh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fresh").finish_non_exhaustive()
+    }
+}
+
+/// Whether its connection is for this request alone.
+fn is_the_only_one(request: &http::Request<()>) -> bool {
+    let options = request.headers().get_all(http::header::CONNECTION);
+    options.iter().any(|options| options.as_bytes().eq_ignore_ascii_case(b"close"))
+}
+
+fn build(
+    builder: reqwest::ClientBuilder,
+    connect_timeout: Duration,
+) -> Result<reqwest::Client, TransportError> {
+    builder
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .connect_timeout(connect_timeout)
+        .tcp_nodelay(true)
+        .build()
+        .map_err(|error| TransportError::with_source(NetworkFailure::Request, error))
 }
 
 /// Shorter than the keep-alive of common servers, so that a request rarely meets a connection being closed.
 const POOL_IDLE: Duration = Duration::from_secs(15);
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,8 @@
 //!        27  checksum                 32 bytes, BLAKE3 of everything else in the slot that counts
 //!        59  payload                  JSON
 //! ```
+//!
+//! A payload without a layout is read as a [`Layout::Map`]: then its ranges alone count, which is right for any part.
 
 use std::fs::File;
 use std::io;
@@ -24,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk;
 use crate::identity::Identity;
-use crate::ledger::{Ledger, LedgerError, Record, Restart};
+use crate::ledger::{Layout, Ledger, LedgerError, Record, Restart};
 use crate::transport::BoxFuture;
 
 /// A ledger file, by convention the part file's name with `.ledger` behind it.
@@ -55,6 +57,7 @@ struct Payload {
     total: Option<u64>,
     total_source: Option<String>,
     validator: Option<String>,
+    layout: Option<String>,
     sealed: bool,
     durable: Vec<(u64, u64)>,
 }
@@ -91,18 +94,19 @@ impl SidecarLedger {
         })
     }
 
+    /// Writes what `change` makes of the record, in one write; nothing when it changes nothing.
     fn change(
         &self,
         generation: u64,
         change: impl FnOnce(&mut Record) + Send + 'static,
     ) -> BoxFuture<'_, Result<(), LedgerError>> {
         self.blocking("write", move |shared, state| {
-            let Some(mut record) = state.record.clone().filter(|record| record.generation == generation)
-            else {
+            let Some(held) = state.record.as_ref().filter(|record| record.generation == generation) else {
                 return Err(io::Error::other("the record is of another generation"));
             };
+            let mut record = held.clone();
             change(&mut record);
-            state.store(shared, record)
+            if record == *held { Ok(()) } else { state.store(shared, record) }
         })
     }
 }
@@ -146,6 +150,10 @@ impl Ledger for SidecarLedger {
         self.change(generation, move |record| record.identity = identity)
     }
 
+    fn scatter<'a>(&'a self, generation: u64) -> BoxFuture<'a, Result<(), LedgerError>> {
+        self.change(generation, |record| record.layout = Layout::Map)
+    }
+
     fn record<'a>(
         &'a self,
         generation: u64,
@@ -153,6 +161,15 @@ impl Ledger for SidecarLedger {
     ) -> BoxFuture<'a, Result<(), LedgerError>> {
         let durable = durable.to_vec();
         self.change(generation, move |record| record.durable.extend(durable))
+    }
+
+    fn subtract<'a>(
+        &'a self,
+        generation: u64,
+        lost: &'a [Range<u64>],
+    ) -> BoxFuture<'a, Result<(), LedgerError>> {
+        let lost = lost.to_vec();
+        self.change(generation, move |record| record.lose(&lost))
     }
 
     fn seal(&self, generation: u64, total: u64) -> BoxFuture<'_, Result<(), LedgerError>> {
@@ -212,6 +229,7 @@ impl Payload {
             total: record.identity.total,
             total_source: record.identity.total_source.map(|source| source.as_str().to_owned()),
             validator: record.identity.validator.as_ref().map(ToString::to_string),
+            layout: Some(record.layout.as_str().to_owned()),
             sealed: record.sealed,
             // More separate runs than a slot holds: the record lags, and some bytes are fetched twice.
             durable: durable.take(MAX_RUNS).collect(),
@@ -225,8 +243,9 @@ impl Payload {
             total_source: self.total_source.map(|source| source.parse()).transpose().ok()?,
             validator: self.validator.map(|validator| validator.parse()).transpose().ok()?,
         };
+        let layout = self.layout.map_or(Ok(Layout::Map), |layout| layout.parse()).ok()?;
         let durable = self.durable.into_iter().map(|(start, end)| start..end).collect();
-        Some(Record { generation: self.generation, identity, durable, sealed: self.sealed })
+        Some(Record { generation: self.generation, identity, layout, durable, sealed: self.sealed })
     }
 }
 
@@ -297,6 +316,67 @@ mod tests {
         let record = reloaded(&path).await.unwrap();
         assert_eq!((record.generation, record.identity, record.sealed), (1, identity(), false));
         assert_eq!(record.durable.iter().collect::<Vec<_>>(), [0..150, 200..300]);
+        assert_eq!(record.layout, Layout::Prefix, "nobody said otherwise");
+    }
+
+    #[tokio::test]
+    async fn a_layout_is_there_in_the_next_process_and_an_unsaid_one_is_a_map() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.part.ledger");
+        let ledger = written(&path).await;
+        ledger.scatter(1).await.unwrap();
+        assert_eq!(reloaded(&path).await.unwrap().layout, Layout::Map);
+
+        let prefix = Record { generation: 1, ..Record::default() };
+        let payload = Payload::of(&prefix, &ledger.shared.source);
+        assert_eq!(payload.into_record(), Some(prefix.clone()));
+        let unsaid = Payload { layout: None, ..Payload::of(&prefix, &ledger.shared.source) };
+        assert_eq!(unsaid.into_record().unwrap().layout, Layout::Map);
+        let mut json = serde_json::to_value(Payload::of(&prefix, "")).unwrap();
+        json.as_object_mut().unwrap().remove("layout");
+        let old: Payload = serde_json::from_value(json).unwrap();
+        assert_eq!(old.into_record().unwrap().layout, Layout::Map);
+        let unknown = Payload { layout: Some("append".into()), ..Payload::of(&prefix, "") };
+        assert_eq!(unknown.into_record(), None, "not what this program wrote");
+    }
+
+    /// C42
+    #[tokio::test]
+    async fn a_list_of_ranges_is_one_write_and_no_change_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.part.ledger");
+        let ledger = written(&path).await;
+        let writes = || ledger.shared.state.lock().unwrap().sequence;
+        let before = writes();
+        let ranges: Vec<_> = (0..1000).rev().map(|n| 1000 + 10 * n..1005 + 10 * n).collect();
+        ledger.record(1, &ranges).await.unwrap();
+        assert_eq!(writes(), before + 1);
+        ledger.subtract(1, &ranges).await.unwrap();
+        ledger.scatter(1).await.unwrap();
+        assert_eq!(writes(), before + 3);
+        for _ in 0..2 {
+            ledger.scatter(1).await.unwrap();
+            ledger.record(1, &[0..150]).await.unwrap();
+            ledger.subtract(1, &ranges).await.unwrap();
+        }
+        assert_eq!(writes(), before + 3);
+        assert_eq!(reloaded(&path).await.unwrap().durable.iter().collect::<Vec<_>>(), [0..150, 200..300]);
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_out_stays_out_when_the_write_after_it_is_torn() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.part.ledger");
+        let ledger = written(&path).await;
+        ledger.subtract(1, &[50..60]).await.unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        ledger.record(1, &[300..400]).await.unwrap();
+        let mut torn = std::fs::read(&path).unwrap();
+        let at = (0..torn.len().min(whole.len())).find(|at| torn[*at] != whole[*at]).unwrap();
+        torn[at] ^= 0x40;
+        std::fs::write(&path, &torn).unwrap();
+        let record = reloaded(&path).await.unwrap();
+        assert_eq!(record.durable.iter().collect::<Vec<_>>(), [0..50, 60..150, 200..300]);
     }
 
     #[tokio::test]
@@ -373,7 +453,8 @@ mod tests {
         let tag = format!("\"{}\"", "\\".repeat(1022));
         let identity = Identity { validator: Some(tag.parse().unwrap()), ..identity() };
         let durable = (0..3000).map(|n| u64::MAX - 2 * n - 1..u64::MAX - 2 * n).collect();
-        let record = Record { generation: u64::MAX, identity, durable, sealed: true };
+        let layout = Layout::Prefix; // the longer word
+        let record = Record { generation: u64::MAX, identity, layout, durable, sealed: true };
         encode(u64::MAX, &Payload::of(&record, &"f".repeat(32))).unwrap();
     }
 

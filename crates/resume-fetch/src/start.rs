@@ -2,7 +2,7 @@
 
 use crate::error::AnswerError;
 use crate::identity::{Identity, TotalSource, Validator};
-use crate::ledger::Record;
+use crate::ledger::{Layout, Record};
 use crate::range_set::RangeSet;
 use crate::request::FetchRequest;
 use crate::restart_reason::RestartReason;
@@ -22,7 +22,7 @@ pub(crate) enum Start {
     Fresh,
     /// From the record as it stands.
     Resume(Record),
-    /// From a record that has to be written first, because the old one does not describe the disk.
+    /// From a record that has to be written first, its layout too, because the old one does not describe the disk.
     Rebase(Record),
     /// From bytes that only the caller vouches for; their end is compared with what the peer sends.
     Adopt(Record),
@@ -66,7 +66,15 @@ fn continued(mut record: Record, part_len: u64, request: &FetchRequest) -> Start
     }
     record.generation += 1;
     record.sealed = false;
+    if !is_prefix(&record.durable) {
+        record.layout = Layout::Map;
+    }
     Start::Rebase(record)
+}
+
+/// Whether the bytes are one run from 0, so that the length of a file of them says how many there are.
+fn is_prefix(durable: &RangeSet) -> bool {
+    durable.available_from(0) == durable.len()
 }
 
 /// Why the recorded bytes cannot be the ones the caller describes now.
@@ -108,7 +116,7 @@ fn orphan(part_len: u64, request: &FetchRequest) -> Start {
     };
     let mut durable = RangeSet::new();
     durable.insert(0..kept);
-    Start::Adopt(Record { generation: 1, identity, durable, sealed: false })
+    Start::Adopt(Record { generation: 1, identity, durable, ..Record::default() })
 }
 
 /// Bytes at the end of an adopted part that are fetched again although they are there.
@@ -151,6 +159,28 @@ mod tests {
         };
         assert_eq!(shorter.durable.iter().collect::<Vec<_>>(), [0..100, 200..250]);
         assert_eq!(shorter.generation, 4, "late writes of the old record must not count");
+    }
+
+    #[test]
+    fn a_record_keeps_its_layout_and_what_has_a_hole_is_never_called_a_prefix() {
+        use Layout::{Map, Prefix};
+        for (held, layout, part_len, expected, because) in [
+            (&[0..100][..], Prefix, 100, (false, Prefix), "it is as it was"),
+            (&[0..100], Map, 100, (false, Map), "also where one run is left"),
+            (&[0..100], Prefix, 40, (true, Prefix), "a shorter prefix is one"),
+            (&[0..100, 200..300], Map, 250, (true, Map), "the hole is still there"),
+            (&[0..100, 200..300], Map, 100, (true, Map), "a map stays one, whatever remains"),
+            (&[0..100, 200..300], Prefix, 250, (true, Map), "no prefix has holes"),
+            (&[10..100], Prefix, 50, (true, Map), "nor does one begin behind the start"),
+            (&[10..100], Prefix, 0, (true, Prefix), "of nothing there is nothing to say"),
+        ] {
+            let found = match begin(Some(Record { layout, ..record(held) }), part_len, &request()) {
+                Start::Resume(record) => (false, record.layout),
+                Start::Rebase(record) => (true, record.layout),
+                other => panic!("{because}: {other:?}"),
+            };
+            assert_eq!(found, expected, "{because}");
+        }
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, TransportError>> +
 pub trait Transport: Send + Sync + 'static {
     /// Sends `request` (method GET, absolute URI) and resolves when the response head has arrived.
     ///
+    /// A request with `Connection: close` (RFC 9112 §9.6) is to go over a connection that has carried no other: the one
+    /// before may be dead, slow, or the wrong one (421, RFC 9110 §15.5.20).
+    ///
     /// # Cancel safety
     /// Dropping the future or the body must close or return the connection; nothing else is left behind.
     fn get(
@@ -43,9 +46,12 @@ pub struct TransportError {
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NetworkFailure {
-    /// The name could not be resolved.
+    /// The name could not be looked up: the resolver is away, or answers with a failure of its own.
     #[error("the peer's name cannot be resolved")]
     Dns,
+    /// The resolver says that there is no such name.
+    #[error("no host has the peer's name")]
+    UnknownHost,
     /// No connection: refused, unreachable, or nobody there.
     #[error("cannot connect to the peer")]
     Connect,
@@ -81,6 +87,7 @@ impl TransportError {
     pub fn is_transient(&self) -> bool {
         match self.failure {
             NetworkFailure::Dns
+            | NetworkFailure::UnknownHost
             | NetworkFailure::Connect
             | NetworkFailure::ConnectTimeout(_)
             | NetworkFailure::Broken
@@ -93,11 +100,28 @@ impl TransportError {
     pub fn is_unreachable(&self) -> bool {
         matches!(
             self.failure,
-            NetworkFailure::Dns | NetworkFailure::Connect | NetworkFailure::ConnectTimeout(_)
+            NetworkFailure::Dns
+                | NetworkFailure::UnknownHost
+                | NetworkFailure::Connect
+                | NetworkFailure::ConnectTimeout(_)
         )
     }
 
     pub(crate) fn is_protocol_fault(&self) -> bool {
         self.failure == NetworkFailure::Protocol
+    }
+
+    /// How many more tries it is worth; `None` leaves that to the policy.
+    pub(crate) fn tolerance(&self) -> Option<u32> {
+        match self.failure {
+            // Not the last word: a name can be new, and a resolver that cannot reach the others says so at times.
+            NetworkFailure::UnknownHost | NetworkFailure::Protocol => Some(2),
+            NetworkFailure::Dns
+            | NetworkFailure::Connect
+            | NetworkFailure::ConnectTimeout(_)
+            | NetworkFailure::Tls
+            | NetworkFailure::Broken
+            | NetworkFailure::Request => None,
+        }
     }
 }

@@ -253,6 +253,18 @@ impl Ledger for MortalLedger {
         self.around("record", self.inner.record(generation, durable))
     }
 
+    fn scatter<'a>(&'a self, generation: u64) -> BoxFuture<'a, Result<(), LedgerError>> {
+        self.around("scatter", self.inner.scatter(generation))
+    }
+
+    fn subtract<'a>(
+        &'a self,
+        generation: u64,
+        lost: &'a [Range<u64>],
+    ) -> BoxFuture<'a, Result<(), LedgerError>> {
+        self.around("subtract", self.inner.subtract(generation, lost))
+    }
+
     fn seal(&self, generation: u64, total: u64) -> BoxFuture<'_, Result<(), LedgerError>> {
         self.around("seal", self.inner.seal(generation, total))
     }

@@ -1,4 +1,5 @@
-//! What the engine asks of a ledger, in which order, and what it does when one fails.
+//! What the engine asks of a ledger, in which order, and what it does when one fails; and what every ledger does when it
+//! is asked.
 
 #![cfg(feature = "reqwest")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
@@ -14,7 +15,7 @@ use std::time::Duration;
 use common::{FILE, KIB, Lab, MIB, OTHER, SEED, drive, file, other_file};
 use resume_fetch::{
     BoxFuture, FetchErrorKind, Identity, Ledger, LedgerError, MemoryLedger, Record, Restart, RestartReason,
-    Validator,
+    SidecarLedger, Validator,
 };
 use scripted_peer::{Answer, Representation, seeded_bytes};
 
@@ -104,6 +105,10 @@ impl Ledger for Witness {
         self.see(seen, || self.inner.adopt(generation, identity))
     }
 
+    fn scatter<'a>(&'a self, generation: u64) -> BoxFuture<'a, Result<(), LedgerError>> {
+        self.see(seen("scatter", generation), || self.inner.scatter(generation))
+    }
+
     fn record<'a>(
         &'a self,
         generation: u64,
@@ -111,6 +116,15 @@ impl Ledger for Witness {
     ) -> BoxFuture<'a, Result<(), LedgerError>> {
         let seen = Seen { ranges: durable.to_vec(), ..seen("record", generation) };
         self.see(seen, || self.inner.record(generation, durable))
+    }
+
+    fn subtract<'a>(
+        &'a self,
+        generation: u64,
+        lost: &'a [Range<u64>],
+    ) -> BoxFuture<'a, Result<(), LedgerError>> {
+        let seen = Seen { ranges: lost.to_vec(), ..seen("subtract", generation) };
+        self.see(seen, || self.inner.subtract(generation, lost))
     }
 
     fn seal(&self, generation: u64, total: u64) -> BoxFuture<'_, Result<(), LedgerError>> {
@@ -223,7 +237,7 @@ async fn recorded_bytes_that_the_disk_has_lost_are_fetched_again() {
     std::fs::write(lab.part(), seeded_bytes(SEED, 0..1000)).unwrap();
     let identity = Identity { total: Some(MIB), total_source: None, validator: "\"a\"".parse().ok() };
     let durable = [0..HALF].into_iter().collect();
-    let record = Record { generation: 1, identity, durable, sealed: false };
+    let record = Record { generation: 1, identity, durable, ..Record::default() };
     let witness = Witness::remembering(&lab, MemoryLedger::with_record(record));
     fetch(&lab, &witness).await.done();
     assert_eq!(lab.asked(), [Some(1000)]);
@@ -242,8 +256,8 @@ async fn holes_on_record_are_asked_for_exactly_and_nothing_else_is() {
     }
     std::fs::write(lab.part(), part).unwrap();
     let identity = Identity { total: Some(MIB), total_source: None, validator: "\"a\"".parse().ok() };
-    let durable = held.into_iter().collect();
-    let record = Record { generation: 1, identity, durable, sealed: false };
+    let (layout, durable) = ("map".parse().unwrap(), held.into_iter().collect());
+    let record = Record { generation: 1, identity, layout, durable, ..Record::default() };
     let witness = Witness::remembering(&lab, MemoryLedger::with_record(record));
     fetch(&lab, &witness).await.done();
     let asked: Vec<_> = lab.peer.requests(FILE).iter().map(|request| request.asked().unwrap()).collect();
@@ -275,4 +289,138 @@ async fn a_ledger_that_cannot_begin_anew_leaves_the_old_bytes_alone() {
     let error = fetch(&lab, &witness.clone().failing("begin")).await.failed();
     assert!(matches!(error.kind, FetchErrorKind::Ledger(_)), "{error}");
     assert!(std::fs::read(lab.part()).unwrap() == seeded_bytes(SEED, 0..HALF));
+}
+
+/// The ledgers of this crate, each of them at generation 1, and what the next process would read.
+struct Ledgers {
+    dir: tempfile::TempDir,
+    memory: MemoryLedger,
+    sidecar: SidecarLedger,
+}
+
+impl Ledgers {
+    async fn begun() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let sidecar = SidecarLedger::new(dir.path().join("x.part.ledger"), "http://peer/x");
+        let ledgers = Self { dir, memory: MemoryLedger::new(), sidecar };
+        for ledger in ledgers.each() {
+            ledger.begin(1, &a_file(), None).await.unwrap();
+        }
+        ledgers
+    }
+
+    fn each(&self) -> [&dyn Ledger; 2] {
+        [&self.memory, &self.sidecar]
+    }
+
+    /// What they remember, once it is sure that they remember the same.
+    async fn record(&self) -> Record {
+        let next = SidecarLedger::new(self.dir.path().join("x.part.ledger"), "http://peer/x");
+        let record = next.load().await.unwrap().unwrap();
+        assert_eq!(self.memory.load().await.unwrap().unwrap(), record);
+        record
+    }
+
+    async fn durable(&self) -> Vec<Range<u64>> {
+        self.record().await.durable.iter().collect()
+    }
+}
+
+fn a_file() -> Identity {
+    Identity { total: Some(MIB), total_source: None, validator: "\"a\"".parse().ok() }
+}
+
+/// A few disjoint ranges of a file of 64 bytes, in any order; neighbours may touch.
+fn some_ranges(rng: &mut fastrand::Rng) -> Vec<Range<u64>> {
+    let mut cuts: Vec<u64> = (0..6).map(|_| rng.u64(0..=64)).collect();
+    cuts.sort_unstable();
+    let mut ranges: Vec<_> = cuts.windows(2).map(|cut| cut[0]..cut[1]).filter(|_| rng.bool()).collect();
+    ranges.retain(|range| !range.is_empty());
+    rng.shuffle(&mut ranges);
+    ranges
+}
+
+/// C47, P23
+#[tokio::test]
+async fn what_is_on_record_agrees_with_a_bit_per_byte() {
+    for seed in 0..24 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let (ledgers, mut bits) = (Ledgers::begun().await, [false; 64]);
+        for _ in 0..12 {
+            let (ranges, add) = (some_ranges(&mut rng), rng.u8(0..4) > 0);
+            for range in &ranges {
+                bits[range.start as usize..range.end as usize].fill(add);
+            }
+            for ledger in ledgers.each() {
+                let call = if add { ledger.record(1, &ranges) } else { ledger.subtract(1, &ranges) };
+                call.await.unwrap();
+            }
+            let durable = ledgers.durable().await;
+            for (at, bit) in (0..).zip(&bits) {
+                assert_eq!(durable.iter().any(|run| run.contains(&at)), *bit, "seed {seed}, byte {at}");
+            }
+            let apart = durable.windows(2).all(|pair| pair[0].end < pair[1].start);
+            assert!(apart, "seed {seed}: two of {durable:?} overlap or touch");
+        }
+    }
+}
+
+/// P24
+#[tokio::test]
+async fn taking_64_kib_out_of_a_whole_file_leaves_the_rest_of_the_record() {
+    let ledgers = Ledgers::begun().await;
+    let lost = HALF..HALF + 64 * KIB;
+    for ledger in ledgers.each() {
+        ledger.scatter(1).await.unwrap();
+        ledger.record(1, &[HALF..MIB, 0..HALF]).await.unwrap();
+        ledger.seal(1, MIB).await.unwrap();
+        ledger.subtract(1, &[MIB..2 * MIB]).await.unwrap();
+    }
+    let whole = ledgers.record().await;
+    assert!(whole.sealed && whole.durable.covers(&(0..MIB)), "what was never there cannot be taken away");
+    for ledger in ledgers.each() {
+        ledger.subtract(1, std::slice::from_ref(&lost)).await.unwrap();
+    }
+    let left = ledgers.record().await;
+    assert_eq!(left.durable.iter().collect::<Vec<_>>(), [0..lost.start, lost.end..MIB]);
+    assert!(!left.sealed, "it is not whole any more");
+    assert_eq!(Record { durable: whole.durable.clone(), sealed: true, ..left }, whole);
+}
+
+#[tokio::test]
+async fn a_part_is_a_prefix_until_it_is_scattered_and_then_a_map_until_the_next_generation() {
+    let ledgers = Ledgers::begun().await;
+    let layout = async || ledgers.record().await.layout.as_str();
+    assert_eq!(layout().await, "prefix");
+    for ledger in ledgers.each() {
+        ledger.scatter(1).await.unwrap();
+        ledger.scatter(1).await.unwrap();
+        ledger.record(1, &[0..10, 20..30]).await.unwrap();
+        ledger.subtract(1, &[20..30]).await.unwrap();
+        ledger.adopt(1, &a_file()).await.unwrap();
+    }
+    assert_eq!((layout().await, ledgers.durable().await), ("map", vec![0..10]));
+    for ledger in ledgers.each() {
+        ledger.begin(2, &a_file(), None).await.unwrap();
+    }
+    assert_eq!(layout().await, "prefix");
+}
+
+#[tokio::test]
+async fn a_call_about_a_generation_that_is_over_is_refused_and_changes_nothing() {
+    let ledgers = Ledgers::begun().await;
+    for ledger in ledgers.each() {
+        ledger.record(1, &[0..10]).await.unwrap();
+        ledger.begin(2, &a_file(), None).await.unwrap();
+        ledger.record(2, &[5..20]).await.unwrap();
+    }
+    let before = ledgers.record().await;
+    for ledger in ledgers.each() {
+        ledger.adopt(1, &Identity::default()).await.unwrap_err();
+        ledger.scatter(1).await.unwrap_err();
+        ledger.record(1, &[20..30]).await.unwrap_err();
+        ledger.subtract(1, &[5..10]).await.unwrap_err();
+        ledger.seal(1, 5).await.unwrap_err();
+    }
+    assert_eq!(ledgers.record().await, before);
 }

@@ -68,6 +68,28 @@ async fn enough_durable_progress_makes_the_count_start_over() {
 }
 
 #[tokio::test]
+async fn a_body_that_broke_after_progress_is_taken_up_after_the_first_wait_again() {
+    let backoff = RetryPolicy::builder()
+        .base(Duration::from_millis(1))
+        .cap(Duration::from_millis(64))
+        .jitter(retry_kit::Jitter::None)
+        .attempts_reset_bytes(100 * KIB)
+        .build()
+        .unwrap();
+    let lab = Lab::new(file()).await;
+    let (broken, crumb) = (Answer::reset_at(100 * KIB), Answer::reset_at(1));
+    let refused = || Answer::status(503);
+    lab.peer.script(FILE, [refused(), refused(), refused(), broken.clone(), crumb, broken]);
+    let fetched = lab.fetch(lab.request().retry(backoff)).await;
+    let delays = fetched.events.iter().filter_map(|event| match event {
+        Event::Retrying { delay, .. } => Some(delay.as_millis()),
+        _ => None,
+    });
+    assert_eq!(delays.collect::<Vec<_>>(), [1, 2, 4, 1, 2, 1], "progress makes it short, a crumb does not");
+    lab.published(SEED, MIB);
+}
+
+#[tokio::test]
 async fn a_count_from_an_earlier_call_goes_on() {
     let lab = Lab::new(file()).await;
     lab.peer.always(FILE, Answer::status(500));
@@ -249,6 +271,7 @@ async fn every_failure_of_the_network_is_tried_as_often_as_it_deserves() {
     let timeout = NetworkFailure::ConnectTimeout(Duration::from_secs(10));
     for (failure, requests, unreachable, because) in [
         (NetworkFailure::Dns, 5, true, "a resolver recovers"),
+        (NetworkFailure::UnknownHost, 3, true, "a name can be new, but not for long"),
         (NetworkFailure::Connect, 5, true, "a peer comes back"),
         (timeout, 5, true, "a route comes back"),
         (NetworkFailure::Broken, 5, false, "the next connection may hold"),

@@ -7,6 +7,7 @@ mod delivery;
 mod deviation;
 mod gate;
 mod honest;
+mod link;
 mod log;
 mod pacer;
 mod peer;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 pub use crate::answer::Answer;
 pub use crate::gate::Gate;
+pub use crate::link::Link;
 pub use crate::log::RecordedRequest;
 pub use crate::peer::ScriptedPeer;
 pub use crate::representation::Representation;

@@ -8,8 +8,8 @@ use http::{HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 use range_http::EntityTag;
 use resume_fetch::{
-    Completed, Digest, Download, Event, FetchError, FetchErrorKind, FetchRequest, Fetcher, LowSpeed,
-    Progress, ReqwestTransport, SidecarLedger, describe, file_name, with_suffix,
+    Completed, Connections, Digest, Download, Event, FetchError, FetchErrorKind, FetchRequest, Fetcher,
+    LowSpeed, Progress, ReqwestTransport, SidecarLedger, describe, file_name, with_suffix,
 };
 use retry_kit::{Clock, Layers, Rate, RateLimiter, RetryPolicy, TokioClock};
 use serde_json::json;
@@ -35,7 +35,7 @@ pub(super) struct Get {
     /// Header to send, as 'Name: value'; never sent to another origin
     #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = parse_header)]
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// Connections at most; 1 = sequential
+    /// Connections at most, as far as they help; 1 = sequential
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=16))]
     connections: u8,
     /// Bytes per second at most, such as 4MiB; 0 = no limit
@@ -165,6 +165,7 @@ impl Get {
             .idle_timeout(self.idle_timeout)
             .low_speed(Some(low_speed))
             .retry(policy)
+            .connections(Connections::adaptive(usize::from(self.connections)))
             .limits(limits);
         Ok((request, name))
     }
@@ -247,6 +248,15 @@ impl Show {
                 }));
                 let delay = delay.as_secs_f64();
                 self.bar.tell(&format!("{reason}; attempt {attempt} of {max}, next in {delay:.1} s"));
+            }
+            Event::Setback { range, delay, reason, .. } => {
+                let (from, delay) = (bars::size(range.start), delay.as_secs_f64());
+                self.bar
+                    .tell(&format!("{reason}; the bytes from {from} on wait {delay:.1} s, the rest goes on"));
+            }
+            Event::Unreadable { range } => {
+                let (from, until) = (range.start, range.end);
+                self.bar.tell(&format!("bytes {from} to {until} cannot be read back; fetching them again"));
             }
             Event::Verifying => self.bar.tell("verifying"),
             _ => {}

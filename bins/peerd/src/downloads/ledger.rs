@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use download_registry as registry;
-use download_registry::{Fence, Registry, Timestamp, WorkerError};
-use resume_fetch::{BoxFuture, Identity, Ledger, LedgerError, RangeSet, Record, Restart, TotalSource};
+use download_registry::{DownloadState, Fence, Registry, StorageError, Timestamp, WorkerError};
+use resume_fetch::{
+    BoxFuture, Identity, Layout, Ledger, LedgerError, RangeSet, Record, Restart, TotalSource,
+};
 use retry_kit::SharedClock;
 
 use super::LEASE;
@@ -50,13 +52,14 @@ impl Ledger for RowLedger {
             let until = self.now().saturating_add(LEASE);
             self.registry.renew(&self.fence, until).await.map_err(failed)?;
             let point = self.registry.resume_point(self.fence.id()).await;
-            let point = point.map_err(|error| LedgerError::new("cannot read the row", error))?;
+            let point = point.map_err(unreadable)?;
             let point = point.filter(|point| point.generation > 0);
             *self.claimed.lock().unwrap_or_else(PoisonError::into_inner) =
                 point.as_ref().map(|point| (point.generation, point.ranges.clone()));
             Ok(point.map(|point| Record {
                 generation: point.generation,
                 identity: from_row(&point.identity),
+                layout: layout_of_row(point.layout),
                 durable: RangeSet::from_iter(point.ranges),
                 sealed: self.sealed.load(Ordering::Relaxed),
             }))
@@ -106,6 +109,13 @@ impl Ledger for RowLedger {
         })
     }
 
+    fn scatter<'a>(&'a self, generation: u64) -> BoxFuture<'a, Result<(), LedgerError>> {
+        Box::pin(async move {
+            let scattered = self.registry.scatter(&self.fence, generation, self.now());
+            scattered.await.map_err(failed)
+        })
+    }
+
     fn record<'a>(
         &'a self,
         generation: u64,
@@ -114,6 +124,23 @@ impl Ledger for RowLedger {
         Box::pin(async move {
             let recorded = self.registry.record_durable(&self.fence, generation, durable, self.now());
             recorded.await.map(drop).map_err(failed)
+        })
+    }
+
+    fn subtract<'a>(
+        &'a self,
+        generation: u64,
+        lost: &'a [Range<u64>],
+    ) -> BoxFuture<'a, Result<(), LedgerError>> {
+        Box::pin(async move {
+            self.registry.subtract(&self.fence, generation, lost, self.now()).await.map_err(failed)?;
+            if self.sealed.load(Ordering::Relaxed) {
+                // A row that lost bytes is being fetched again, and will have to be sealed again.
+                let row = self.registry.get(self.fence.id()).await.map_err(unreadable)?;
+                let sealed = row.is_some_and(|row| row.state == DownloadState::Finalizing);
+                self.sealed.store(sealed, Ordering::Relaxed);
+            }
+            Ok(())
         })
     }
 
@@ -162,12 +189,29 @@ fn from_row(identity: &registry::Identity) -> Identity {
     }
 }
 
+fn layout_of_row(layout: registry::Layout) -> Layout {
+    match layout {
+        registry::Layout::Prefix => Layout::Prefix,
+        registry::Layout::Map => Layout::Map,
+    }
+}
+
+fn unreadable(error: StorageError) -> LedgerError {
+    LedgerError::new("cannot read the row", error)
+}
+
 fn failed(error: WorkerError) -> LedgerError {
     LedgerError::new("the row could not be written", error)
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "a list of one byte range is what is meant")]
 mod tests {
+    use std::sync::Arc;
+
+    use download_registry::{ClaimRequest, NewDownload};
+    use retry_kit::{Clock, ManualClock};
+
     use super::*;
 
     #[test]
@@ -195,5 +239,70 @@ mod tests {
         let total = registry::Total { bytes: 5, source: registry::TotalSource::Manifest };
         let listed = registry::Identity { total: Some(total), validator: None };
         assert_eq!(from_row(&listed), Identity::default());
+    }
+
+    /// The ledger of a row that a worker holds, of a file of 100 bytes.
+    async fn begun(dir: &tempfile::TempDir) -> RowLedger {
+        let registry = Registry::open(dir.path().join("peerd.db"), &Default::default()).await.unwrap();
+        let clock: SharedClock = Arc::new(ManualClock::new());
+        let now = clock.wall().into();
+        let new = NewDownload { url: "http://peer/x".to_owned(), ..NewDownload::default() };
+        registry.enqueue(&new, now).await.unwrap();
+        let request = ClaimRequest { owner: "peerd", now, lease_for: LEASE, exclude_peers: &[] };
+        let claim = registry.claim_next(&request).await.unwrap().unwrap();
+        let ledger = RowLedger::new(registry, claim.fence, clock, false);
+        ledger.begin(1, &of_100_bytes(), None).await.unwrap();
+        ledger
+    }
+
+    fn of_100_bytes() -> Identity {
+        Identity {
+            total: Some(100),
+            total_source: Some(TotalSource::ContentRange),
+            validator: "\"a\"".parse().ok(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_row_remembers_its_layout_until_the_next_generation() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = begun(&dir).await;
+        let record = async || ledger.load().await.unwrap().unwrap();
+        assert_eq!(record().await.layout, Layout::Prefix);
+        ledger.scatter(1).await.unwrap();
+        ledger.record(1, &[60..80, 0..10]).await.unwrap();
+        ledger.subtract(1, &[60..70, 75..100]).await.unwrap();
+        let expected = Record {
+            generation: 1,
+            identity: of_100_bytes(),
+            layout: Layout::Map,
+            durable: [0..10, 70..75].into_iter().collect(),
+            sealed: false,
+        };
+        assert_eq!(record().await, expected);
+        ledger.begin(2, &of_100_bytes(), None).await.unwrap();
+        assert_eq!(record().await, Record { generation: 2, identity: of_100_bytes(), ..Record::default() });
+        ledger.scatter(1).await.unwrap_err();
+        assert_eq!(record().await.layout, Layout::Prefix, "a straggler changes nothing");
+    }
+
+    #[tokio::test]
+    async fn a_row_that_lost_bytes_while_it_was_published_is_sealed_again_when_they_are_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = begun(&dir).await;
+        ledger.record(1, &[0..100]).await.unwrap();
+        ledger.seal(1, 100).await.unwrap();
+        // As the next process finds it.
+        let ledger = RowLedger::new(ledger.registry.clone(), ledger.fence, Arc::clone(&ledger.clock), true);
+        let state = async || ledger.registry.get(ledger.fence.id()).await.unwrap().unwrap().state;
+        ledger.subtract(1, &[]).await.unwrap();
+        ledger.seal(1, 100).await.unwrap();
+        assert_eq!(state().await, DownloadState::Finalizing, "nothing was lost");
+        ledger.subtract(1, &[20..30]).await.unwrap();
+        assert_eq!(state().await, DownloadState::Downloading);
+        assert!(!ledger.load().await.unwrap().unwrap().sealed);
+        ledger.record(1, &[20..30]).await.unwrap();
+        ledger.seal(1, 100).await.unwrap();
+        assert_eq!(state().await, DownloadState::Finalizing);
     }
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use resume_fetch::{FetchRequest, LowSpeed};
+use resume_fetch::{Connections, FetchRequest, LowSpeed};
 use retry_kit::{PolicyError, RetryPolicy};
 
 use crate::config::{Config, OnConflict, ResolvedPaths};
@@ -40,6 +40,8 @@ pub struct Settings {
     pub min_free: u64,
     /// New bytes after which they are made durable.
     pub checkpoint_bytes: u64,
+    /// Transfers of one file side by side.
+    pub connections: Connections,
     /// Time after which they are made durable.
     pub checkpoint_interval: Duration,
     /// Bytes per second over all downloads.
@@ -74,6 +76,7 @@ impl Settings {
             low_speed: downloads.low_speed.limit().map(|floor| LowSpeed { floor, window: LOW_SPEED_WINDOW }),
             max_size: downloads.max_size.limit(),
             min_free: downloads.min_free.bytes(),
+            connections: Connections::adaptive(downloads.connections as usize),
             checkpoint_bytes: downloads.checkpoint_bytes.bytes(),
             checkpoint_interval: downloads.checkpoint_interval,
             limit_down: config.limits.down.limit().and_then(NonZeroU64::new),
@@ -90,6 +93,7 @@ impl Settings {
             .low_speed(self.low_speed)
             .checkpoint(self.checkpoint_bytes, self.checkpoint_interval)
             .retry(self.retry.clone())
+            .connections(self.connections)
             .hold_at_most(HOLD)
     }
 }
@@ -113,6 +117,7 @@ mod tests {
         let settings = settings(&Config::default());
         assert_eq!((settings.max_concurrent, settings.retry.max_attempts.get()), (3, 5));
         assert_eq!((settings.max_size, settings.limit_down), (Some(100 << 30), None));
+        assert_eq!(settings.connections, Connections::adaptive(4));
         assert_eq!(
             (settings.checkpoint_bytes, settings.checkpoint_interval),
             (16 << 20, Duration::from_secs(2))

@@ -277,6 +277,27 @@ impl Worker {
                     tracing::debug!(download_id = id, %error, "the failed attempt could not be counted");
                 }
             }
+            Event::Setback { range, attempt, delay, reason } => {
+                let (from, until, delay_ms) = (range.start, range.end, delay.as_millis() as u64);
+                tracing::warn!(
+                    download_id = id,
+                    from,
+                    until,
+                    attempt,
+                    delay_ms,
+                    reason,
+                    "a range has to wait"
+                );
+            }
+            Event::Unreadable { range } => {
+                let (from, until) = (range.start, range.end);
+                tracing::error!(
+                    download_id = id,
+                    from,
+                    until,
+                    "recorded bytes cannot be read; fetching them again"
+                );
+            }
             Event::Verifying => tracing::info!(download_id = id, "verifying"),
             _ => {}
         }

@@ -103,6 +103,10 @@ async fn get_ends_with_the_code_of_what_went_wrong() {
     }
     peer.go_away().await;
     get(&home, &url, &["--max-attempts", "2"]).await.expect_code(69);
+    // No label of a name has more than 63 octets (RFC 1035 §2.3.4): no resolver has to be asked.
+    let nobody = format!("http://{}.example/m.bin", "a".repeat(64));
+    let output = get(&home, &nobody, &[]).await.expect_code(69);
+    assert!(output.stderr.contains("no host has the peer's name"), "{output:?}");
     let unwritable = run(&home, ["get", &url, "-o", "/proc/no/such/place"]).await;
     assert_eq!(unwritable.code, 74, "{unwritable:?}");
 }

@@ -34,7 +34,7 @@ pub struct FileSource {
 impl FileSource {
     /// Takes over an open file and asks the file system for its stamp, which blocks for a moment.
     ///
-    /// The crate maps no names to files: opening the right one, and only that, is the caller's part.
+    /// Opening the right file, and only that, is the caller's part, or that of a [`Directory`](crate::Directory).
     ///
     /// # Errors
     /// If the metadata cannot be read, or the file is not a regular one.

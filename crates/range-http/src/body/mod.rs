@@ -4,8 +4,12 @@ mod range_body;
 mod source;
 
 #[cfg(feature = "tokio")]
+mod directory;
+#[cfg(feature = "tokio")]
 mod file;
 
+#[cfg(feature = "tokio")]
+pub use directory::Directory;
 #[cfg(feature = "tokio")]
 pub use file::{FileSource, FileSourceError};
 pub use range_body::{BodyError, RangeBody};
@@ -14,6 +18,8 @@ pub use source::{MemSource, Source};
 use http::{HeaderMap, Method, Response};
 
 use crate::{Policy, Representation, plan};
+#[cfg(any(feature = "tokio", feature = "tower"))]
+use {crate::RangeRequest, http::StatusCode};
 
 /// Answers a GET or HEAD for `representation`, whose bytes are in `source`.
 ///
@@ -29,4 +35,19 @@ pub fn respond<S: Source>(
 ) -> Response<RangeBody<S>> {
     let (head, body) = plan(&(method, headers), representation, policy).into_response_parts();
     Response::from_parts(head, RangeBody::new(body, source))
+}
+
+/// The answer to a method nobody serves, where no representation has been looked up.
+#[cfg(any(feature = "tokio", feature = "tower"))]
+pub(crate) fn refuse<S: Source>(request: &RangeRequest) -> Response<RangeBody<S>> {
+    let (head, _) = plan(request, &Representation::new(0), &Policy::new()).into_response_parts();
+    Response::from_parts(head, RangeBody::empty())
+}
+
+/// An answer that is only a status.
+#[cfg(any(feature = "tokio", feature = "tower"))]
+pub(crate) fn bare<S: Source>(status: StatusCode) -> Response<RangeBody<S>> {
+    let mut response = Response::new(RangeBody::empty());
+    *response.status_mut() = status;
+    response
 }

@@ -2,7 +2,10 @@
 //!
 //! The fuzzer calls them by itself; the test beside this file calls them with what the fuzzer has found worth keeping.
 
-use range_http::client::{MultipartEvent, MultipartLimits, MultipartReader};
+use range_http::client::{
+    AnswerHead, Append, Asked, ContentRangeField, MultipartEvent, MultipartLimits, MultipartReader, Proof,
+    decide,
+};
 use range_http::{
     ByteRange, ContentDisposition, ContentRange, EntityTag, EntityTagList, HttpDate, IfRange, Limits,
     MethodKind, Policy, RangeHeader, Representation, Resolved, Segment, plan,
@@ -31,14 +34,62 @@ pub(crate) fn range(data: &[u8]) {
     assert!(sorted.windows(2).all(|pair| pair[0].end() < pair[1].start()), "disjoint and apart");
 }
 
-/// A Content-Range value.
+/// A Content-Range value; and an answer, whose first lines are Content-Range, Content-Length, ETag and Last-Modified.
 pub(crate) fn content_range(data: &[u8]) {
+    answer(data);
     let Ok(content_range) = ContentRange::parse(data) else { return };
     let written = content_range.to_string();
     assert!(written.len() <= 68);
     assert_eq!(ContentRange::parse(written.as_bytes()), Ok(content_range));
     if let ContentRange::Range { range, complete } = content_range {
         assert!(range.first() <= range.last() && complete.is_none_or(|complete| range.last() < complete));
+    }
+}
+
+/// Judged for every place where the bytes held may end, as far as it makes a difference.
+fn answer(data: &[u8]) {
+    let lines = ["content-range", "content-length", "etag", "last-modified"].into_iter();
+    let fields: Vec<_> = lines.zip(data.split(|byte| *byte == b'\n')).collect();
+    let partial = AnswerHead::read(206, fields.iter().copied());
+    let (etag, last_modified) = (partial.etag.valid(), partial.last_modified);
+    let told = match partial.content_range {
+        ContentRangeField::Valid(ContentRange::Range { range, complete }) => (Some(range), complete),
+        ContentRangeField::Valid(ContentRange::Unsatisfied { complete })
+        | ContentRangeField::PastTheEnd { complete } => (None, Some(complete)),
+        ContentRangeField::Absent | ContentRangeField::Invalid => (None, None),
+    };
+    let edges =
+        told.0.map_or([0, 1, 2], |range| [range.start(), range.start().saturating_add(1), range.end()]);
+    for start in edges.into_iter().chain([told.1.unwrap_or(9), u64::MAX]) {
+        let asked = Asked { start, ranged: true, etag, last_modified, ..Asked::default() };
+        for asked in [asked, Asked { complete: told.1, end: start.checked_add(7), ..asked }] {
+            judge(&asked, &partial, told);
+            for status in [200, 416] {
+                judge(&asked, &AnswerHead { status, ..partial.clone() }, told);
+            }
+        }
+    }
+}
+
+fn judge(asked: &Asked<'_>, answer: &AnswerHead, (told, complete): (Option<ByteRange>, Option<u64>)) {
+    match decide(asked, answer) {
+        Append::Proven(part) | Append::Unproven(part) => {
+            let (taken, told) = (part.range, told.expect("a part has a Content-Range"));
+            assert!(taken.start() == told.start() && taken.end() <= told.end());
+            assert!(
+                taken.contains(asked.start) || taken.end() == asked.start && complete == Some(asked.start)
+            );
+            assert!(answer.length.known().is_none_or(|length| taken.len() <= length));
+            assert!(asked.end.is_none_or(|end| taken.end() <= end));
+            assert!(part.complete.is_none_or(|complete| taken.end() <= complete));
+        }
+        Append::Whole { complete, .. } => {
+            assert_eq!((answer.status, complete), (200, answer.length.known()));
+        }
+        Append::Complete { proof } => {
+            assert!(complete == Some(asked.start) && proof != Proof::Different);
+        }
+        Append::Restart(_) | Append::Refused(_) => {}
     }
 }
 

@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
+use crate::digest::Digest;
 
 const HELD: u64 = 100;
 const TOTAL: u64 = 1000;
@@ -42,6 +43,7 @@ fn resume(identity: &Identity) -> Asked<'_> {
         held_from: 0,
         wire_from: if identity.is_proof() { HELD } else { HELD - OVERLAP },
         ranged: true,
+        fresh: false,
         compare: false,
         ignores_ranges: false,
         digest: false,
@@ -233,6 +235,7 @@ fn an_unknown_complete_length_is_learnt_only_with_evidence() {
             ("1", "206 | bytes 36-999/1000", &join(36, TOTAL, learnt(TOTAL, None)), "an overlap is evidence"),
             ("7", "206 | bytes 36-999/*", mismatch, "but not of an end nobody names"),
             ("1", "206 | bytes 36-99/100", &join(36, HELD, learnt(HELD, None)), "whole all along: compared"),
+            ("8b", "206 | bytes 36-59/100", mismatch, "neither new bytes nor the end of the old"),
         ],
     );
 }
@@ -295,6 +298,85 @@ fn a_peer_known_to_ignore_ranges_is_read_past_what_is_held_instead_of_starting_o
     for says in [r#"200 | "b" | content-length: 1000"#, "200 | content-length: 1000"] {
         assert!(matches!(decide(&asked, &head(says)), Decision::Restart(..)), "not the same: {says}");
     }
+}
+
+#[test]
+fn the_first_chunk_says_itself_what_its_bytes_belong_to() {
+    let nothing = Identity::default();
+    let asked = Asked { held_from: HELD, until: Some(300), fresh: true, ..resume(&nothing) };
+    let first = |body_from, until, validator| {
+        let total_source = Some(TotalSource::ContentRange);
+        Decision::Take(Take {
+            body_from,
+            compare_from: HELD,
+            write_from: HELD,
+            until: Some(until),
+            identity: Identity { total_source, ..identity(Some(TOTAL), validator) },
+        })
+    };
+    let whole = |total| Decision::Take(Take { identity: total, ..open_ended() });
+    let mismatch = &drop_for(RestartReason::ContentRangeMismatch);
+    let coded = &drop_for(RestartReason::UnexpectedEncoding);
+    let over = &drop_for(RestartReason::RangeNotSatisfiable);
+    check(
+        &asked,
+        &[
+            (
+                "48",
+                r#"206 | bytes 100-299/1000 | "a""#,
+                &first(100, 300, Some("\"a\"")),
+                "its total, its tag",
+            ),
+            (
+                "48",
+                r#"206 | bytes 100-299/1000 | W/"a""#,
+                &first(100, 300, Some("W/\"a\"")),
+                "even a weak one",
+            ),
+            ("48", "206 | bytes 100-299/1000", &first(100, 300, None), "nothing has to be proven"),
+            ("48", "206 | bytes 100-149/1000", &first(100, 150, None), "shorter than asked is progress"),
+            ("48", "206 | bytes 100-999/1000", &first(100, 300, None), "no more than was asked for"),
+            ("48", "206 | bytes 0-999/1000", &first(0, 300, None), "what comes before is nothing we hold"),
+            (
+                "48",
+                "206 | bytes 100-299/1000 | content-length: 50",
+                &first(100, 150, None),
+                "what both promise",
+            ),
+            ("48", "206 | bytes 100-299/*", mismatch, "of what length?"),
+            ("9", "206 | bytes 101-299/1000", mismatch, "not what was asked for"),
+            ("8b", "206 | bytes 36-99/100", mismatch, "nothing of what was asked for"),
+            ("14", "206 | content-type: multipart/byteranges", mismatch, "one range was asked for"),
+            ("15", "206 | bytes 100-299/1000 | content-encoding: br", coded, "not the file's own bytes"),
+            ("13", "206", mismatch, "which bytes?"),
+            (
+                "48",
+                "200 | transfer-encoding: chunked",
+                &whole(Identity::default()),
+                "no range, and nothing lost",
+            ),
+            (
+                "48",
+                "200 | content-length: 1000",
+                &Decision::Take(self::whole(TOTAL, TotalSource::ContentLength, None)),
+                "from its first byte on",
+            ),
+            ("36", "200", &refuse(AnswerError::LengthUnknown), "its end could not be told from a cut"),
+            ("28", "416 | bytes */100", &status(416), "it ends before what was asked for"),
+            ("28", "416 | bytes */99", &status(416), "well before"),
+            ("25", "416 | bytes */101", over, "then it could have been satisfied"),
+            ("26", "416", over, "no word on the length"),
+            ("12", "206 | bytes 100-99/100", &status(416), "the same in other words"),
+        ],
+    );
+    let from_the_start = Asked { from: 0, held_from: 0, wire_from: 0, ..asked.clone() };
+    check(&from_the_start, &[("28", "416 | bytes */0", over, "an empty file comes whole")]);
+    let bounded = Asked { max_size: Some(999), ..asked.clone() };
+    let too_large = &refuse(AnswerError::TooLarge { size: TOTAL, max: 999 });
+    check(&bounded, &[("34", "206 | bytes 100-299/1000", too_large, "before a byte is written")]);
+    let expecting = Asked { expected_total: Some(999), ..asked };
+    let other = &refuse(AnswerError::SizeMismatch { expected: 999, actual: TOTAL });
+    check(&expecting, &[("34", "206 | bytes 100-299/1000", other, "not the size asked for")]);
 }
 
 #[test]

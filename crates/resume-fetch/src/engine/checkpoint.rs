@@ -78,6 +78,7 @@ impl Engine {
                 // The kernel may have dropped these pages and will not say so twice: they count as never written, and
                 // whatever else was written since the last good sync is not believed either.
                 self.state.written = self.state.durable.clone();
+                self.post();
                 Err(error.into())
             }
             Err(CheckpointError::Record(error)) => Err(error.into()),
@@ -127,19 +128,21 @@ const RESERVE: u64 = 8 << 20;
 mod tests {
     use std::sync::Arc;
 
-    use retry_kit::TokioClock;
+    use retry_kit::{Clock, TokioClock};
     use scripted_peer::{Representation, ScriptedPeer};
     use tokio::sync::{mpsc, watch};
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::board::Board;
     use crate::error::FetchError;
     use crate::event::Progress;
     use crate::lease::Shared;
     use crate::ledger::{Ledger, MemoryLedger};
     use crate::part_file::PartFile;
-    use crate::request::FetchRequest;
+    use crate::request::{FetchRequest, Wanted};
     use crate::reqwest_transport::ReqwestTransport;
+    use crate::schedule::Demand;
 
     /// Downloads 1 MiB into `device`, which has something against it.
     #[expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
@@ -155,11 +158,18 @@ mod tests {
             stop: CancellationToken::new(),
         };
         let ledger = Arc::new(MemoryLedger::new());
+        let board = Arc::new(Board::new(Demand::new(Wanted::Whole, TokioClock.now())));
         let progress = watch::channel(Progress::default()).0;
         let events = mpsc::unbounded_channel().0;
         let rng = fastrand::Rng::with_seed(1);
-        let engine =
-            Engine::new(Arc::new(shared), Arc::clone(&ledger) as Arc<dyn Ledger>, events, progress, rng);
+        let engine = Engine::new(
+            Arc::new(shared),
+            Arc::clone(&ledger) as Arc<dyn Ledger>,
+            board,
+            events,
+            progress,
+            rng,
+        );
         (engine.run(None).await.unwrap_err(), ledger)
     }
 

@@ -1,8 +1,10 @@
 //! The end: verify the whole, seal it, give it its name.
 
+use std::cell::Cell;
+
 use super::Engine;
 use crate::completed::{Completed, Verified};
-use crate::error::{FetchErrorKind, LocalError};
+use crate::error::FetchErrorKind;
 use crate::event::{Event, Phase};
 use crate::restart_reason::RestartReason;
 
@@ -25,22 +27,32 @@ impl Engine {
             (None, None) => return Ok(Verdict::Right),
         };
         self.tell(Event::Verifying);
-        self.show(Phase::Verifying, 0);
+        self.show_phase(Phase::Verifying);
         let stop = self.shared.stop.clone();
-        let outcome = self
-            .on_part(move |part| Ok(digest.verify(total, &stop, |buffer, at| part.read_at(buffer, at))))
+        let (outcome, unreadable) = self
+            .on_part(move |part| {
+                let unreadable = Cell::new(None);
+                let outcome = digest.verify(total, &stop, |buffer, at| {
+                    let range = at..at + buffer.len() as u64;
+                    part.read_at(buffer, at).inspect_err(|_| unreadable.set(Some(range)))
+                });
+                Ok((outcome, unreadable.take()))
+            })
             .await?;
         let wrong = match outcome {
             Ok(()) => {
                 self.verified = verified;
                 return Ok(Verdict::Right);
             }
-            // Unreadable bytes are as good as wrong ones.
-            Err(
-                wrong
-                @ (FetchErrorKind::DigestMismatch { .. } | FetchErrorKind::Local(LocalError::Io { .. })),
-            ) => wrong,
-            Err(other) => return Err(other),
+            Err(wrong @ FetchErrorKind::DigestMismatch { .. }) => wrong,
+            Err(other) => match unreadable {
+                Some(range) if self.rereads < MAX_REREADS => {
+                    self.rereads += 1;
+                    self.lose(range).await?;
+                    return Ok(Verdict::TryAgain);
+                }
+                _ => return Err(other),
+            },
         };
         // Never resumed into, whatever comes next.
         let joined = self.resumed_from > 0 || self.pieces > 1;
@@ -52,7 +64,7 @@ impl Engine {
 
     /// Seals the part and gives it its name.
     pub(super) async fn publish(&mut self, total: u64) -> Result<Completed, FetchErrorKind> {
-        self.show(Phase::Finalizing, 0);
+        self.show_phase(Phase::Finalizing);
         debug_assert!(self.state.durable.covers(&(0..total)), "only what is on record gets a name");
         let sealed = self.on_part(move |part| part.clone().seal(total)).await?;
         let generation = self.state.generation;
@@ -60,13 +72,21 @@ impl Engine {
         let (target, replace) = (self.shared.request.target.clone(), self.shared.request.replace);
         self.on_part(move |_| Ok(sealed.publish(&target, replace))).await??;
         self.on_ledger(|ledger| async move { ledger.finish().await }).await?;
-        self.show(Phase::Finalizing, 0);
-        Ok(Completed {
+        self.show_phase(Phase::Finalizing);
+        Ok(self.completed(total, true))
+    }
+
+    pub(super) fn completed(&self, total: u64, published: bool) -> Completed {
+        Completed {
             total,
+            published,
             received: self.received,
             resumed_from: self.resumed_from,
             restarts: self.restarts,
             verified: self.verified,
-        })
+        }
     }
 }
+
+/// How often within one call bytes that cannot be read back are fetched again.
+const MAX_REREADS: u32 = 8;

@@ -1,34 +1,27 @@
-//! After a failed attempt: again, later, or never.
-
-use std::time::Duration;
+//! After a failure that left nobody at work: again, later, or never.
 
 use retry_kit::Next;
 
 use super::Engine;
+use super::outcome::Failed;
 use crate::error::{AttemptError, FailedAttempt, FetchErrorKind, describe};
-use crate::event::{Event, Phase};
+use crate::event::Event;
 
 impl Engine {
-    /// After a failed attempt: waits, or gives the wait to the caller, or gives up.
-    pub(super) async fn wait_after(
-        &mut self,
-        error: AttemptError,
-        hint: Option<Duration>,
-        redirected: bool,
-    ) -> Result<(), FetchErrorKind> {
-        self.remember(&error);
+    /// Takes a rest from the peer, or gives the wait to the caller, or gives up.
+    pub(super) fn rest_after(&mut self, failed: Failed) -> Result<(), FetchErrorKind> {
+        let Failed { error, hint, redirected } = failed;
         self.rate.stop(self.shared.clock.now());
         if redirected && !self.redirect_retried && error.may_be_an_expired_redirect() {
             // The address we were sent to may have been good for a while only; the one we were given still is.
             self.redirect_retried = true;
+            self.remember(&error);
             return Ok(());
         }
-        let tolerance = error.fault_tolerance();
-        self.protocol_faults += u32::from(tolerance.is_some());
-        if !error.is_transient() || tolerance.is_some_and(|tolerance| self.protocol_faults > tolerance) {
+        if self.is_final(&error) {
             return Err(FetchErrorKind::Permanent(error));
         }
-        let policy = self.shared.request.retry.clone();
+        let policy = &self.shared.request.retry;
         let (attempt, delay, source, deferred) =
             match policy.after_failure(&mut self.attempts, hint, &mut self.rng) {
                 Next::Retry { attempt, delay, source } => (attempt, delay, source, false),
@@ -40,12 +33,16 @@ impl Engine {
             return Err(FetchErrorKind::Deferred { delay, source_of_delay: source, last: error });
         }
         self.tell(Event::Retrying { attempt, max, delay, source, reason: describe(&error) });
-        self.show(Phase::Waiting, 0);
-        let wait = self.shared.clock.sleep(delay);
-        match self.shared.stop.run_until_cancelled(wait).await {
-            Some(()) => Ok(()),
-            None => Err(FetchErrorKind::Stopped),
-        }
+        self.resting = Some(self.shared.clock.sleep(delay));
+        Ok(())
+    }
+
+    /// Remembers a failure, and decides whether another try is out of the question.
+    pub(super) fn is_final(&mut self, error: &AttemptError) -> bool {
+        self.remember(error);
+        let tolerance = error.fault_tolerance();
+        self.protocol_faults += u32::from(tolerance.is_some());
+        !error.is_transient() || tolerance.is_some_and(|tolerance| self.protocol_faults > tolerance)
     }
 
     fn remember(&mut self, error: &AttemptError) {

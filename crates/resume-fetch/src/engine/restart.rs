@@ -1,5 +1,7 @@
 //! Restarts: record, then destroy.
 
+use std::ops::Range;
+
 use super::Engine;
 use crate::error::FetchErrorKind;
 use crate::event::Event;
@@ -39,6 +41,8 @@ impl Engine {
         self.on_ledger(move |ledger| async move { ledger.begin(generation, &recorded, restart).await })
             .await?;
         self.state = State { generation, identity, ..State::default() };
+        // Readers look at the board after they have read: what they find in the file from here on is not theirs.
+        self.post();
         self.on_part(|part| part.truncate(0)).await?;
         self.restart_due = None;
         self.repr_digest = None;
@@ -48,11 +52,39 @@ impl Engine {
         self.resumed_from = 0;
         self.unvouched = false;
         self.by_overlap = false;
+        self.parallel = false;
+        self.parked.clear();
         if let Some(Restart { reason, discarded }) = restart {
             self.restarts += 1;
             self.ignores_ranges |= reason == RestartReason::RangeIgnored;
             self.tell(Event::Restarted { reason, discarded });
         }
+        Ok(())
+    }
+
+    /// Takes bytes that readers could not get back off the record, and off what counts as held.
+    pub(super) async fn take_unreadable(&mut self) -> Result<(), FetchErrorKind> {
+        let unreadable = std::mem::take(&mut self.board.notes().unreadable);
+        for (generation, range) in unreadable {
+            if generation == self.state.generation {
+                self.lose(range).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Recorded bytes turned out to be unreadable: the record first, then they are missing.
+    pub(super) async fn lose(&mut self, range: Range<u64>) -> Result<(), FetchErrorKind> {
+        // A checkpoint under way would put them on record again.
+        self.settle().await?;
+        // What is left of a prefix may have a hole now.
+        self.scatter().await?;
+        let (generation, lost) = (self.state.generation, range.clone());
+        self.on_ledger(move |ledger| async move { ledger.subtract(generation, &[lost]).await }).await?;
+        self.state.durable.remove(&range);
+        self.state.written.remove(&range);
+        self.post();
+        self.tell(Event::Unreadable { range });
         Ok(())
     }
 

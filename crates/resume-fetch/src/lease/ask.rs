@@ -73,6 +73,7 @@ impl Worker {
             wire_from: lease.from - overlap,
             ranged: !lease.whole && (lease.from > 0 || lease.until.is_some()),
             compare,
+            fresh: lease.fresh,
             ignores_ranges: lease.ignores_ranges,
             digest: self.shared.request.digest.is_some(),
             repr_digest: lease.repr_digest,

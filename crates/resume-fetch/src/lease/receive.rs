@@ -13,17 +13,19 @@ use retry_kit::Sleep;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::{Failure, LeaseEnd, Report, Shared, Worker, blocking};
+use super::{Failure, Lease, LeaseEnd, Report, Shared, Worker, blocking};
 use crate::answer::{AnswerHead, LengthField};
 use crate::decide::Take;
 use crate::digest::Digest;
 use crate::error::{AnswerError, AttemptError, LocalError};
+use crate::request::FetchRequest;
 use crate::restart_reason::RestartReason;
 use crate::stall::StallWatch;
 use crate::transport::{BodyStream, TransportError};
 
 pub(super) struct Receiver<'a> {
     worker: &'a Worker,
+    lease: &'a Lease,
     take: Take,
     restart: Option<RestartReason>,
     repr_digest: Option<Digest>,
@@ -61,6 +63,7 @@ enum Next {
 impl<'a> Receiver<'a> {
     pub(super) fn new(
         worker: &'a Worker,
+        lease: &'a Lease,
         take: Take,
         restart: Option<RestartReason>,
         head: &AnswerHead,
@@ -71,6 +74,7 @@ impl<'a> Receiver<'a> {
         let (at, from) = (take.body_from, take.write_from);
         Self {
             worker,
+            lease,
             take,
             restart,
             repr_digest: head.repr_digest,
@@ -83,7 +87,7 @@ impl<'a> Receiver<'a> {
             gathered_from: from,
             gathered_len: 0,
             gathered_since: None,
-            piece: (request.checkpoint_bytes / 8).clamp(MIN_PIECE, MAX_PIECE),
+            piece: piece(request),
             writing: None,
             watch,
         }
@@ -99,7 +103,7 @@ impl<'a> Receiver<'a> {
     }
 
     async fn receive(&mut self) -> Result<LeaseEnd, Failure> {
-        let Shared { clock, request, stop, .. } = &*self.worker.shared;
+        let Shared { clock, request, .. } = &*self.worker.shared;
         let mut alarm: (Instant, Sleep) = self.alarm();
         loop {
             if self.generation.is_none() && self.at >= self.take.write_from && !self.announce().await {
@@ -108,12 +112,16 @@ impl<'a> Receiver<'a> {
             if self.is_full() {
                 return self.ended_at_promise().await;
             }
+            if self.generation.is_some() && self.lease.bounds.is_full() {
+                // What the answer goes on to bring is somebody else's now.
+                return Ok(LeaseEnd::Filled);
+            }
             if self.next_alarm() < alarm.0 {
                 alarm = self.alarm();
             }
             let next = tokio::select! {
                 biased;
-                () = stop.cancelled() => Next::Stop,
+                () = self.lease.bounds.ended() => Next::Stop,
                 written = join(&mut self.writing), if self.writing.is_some() => Next::Written(written),
                 frame = self.body.next() => Next::Frame(frame),
                 () = &mut alarm.1 => Next::Alarm,
@@ -152,7 +160,8 @@ impl<'a> Receiver<'a> {
         let (go, word) = oneshot::channel();
         let (take, restart, repr_digest) = (self.take.clone(), self.restart, self.repr_digest);
         let before = self.worker.shared.clock.now();
-        if self.worker.reports.send(Report::Answered { take, restart, repr_digest, go }).await.is_err() {
+        let answered = Report::Answered { lease: self.lease.id, take, restart, repr_digest, go };
+        if self.worker.reports.send(answered).await.is_err() {
             return false;
         }
         self.generation = word.await.ok();
@@ -185,6 +194,8 @@ impl<'a> Receiver<'a> {
         }
         let allowed = self.worker.shared.request.max_size.map_or(u64::MAX, |max| max.saturating_sub(self.at));
         let mut allowed = take_up_to(&mut frame, allowed);
+        // From here on these bytes are ours, or they are not: nobody else will bring them.
+        allowed.truncate(self.lease.bounds.claim(allowed.len() as u64) as usize);
         while !allowed.is_empty() {
             let bytes = take_up_to(&mut allowed, (self.piece - self.gathered_len).max(1));
             self.at += bytes.len() as u64;
@@ -223,7 +234,7 @@ impl<'a> Receiver<'a> {
 
     /// All promised bytes are in. Where no head announced a length, the body must not go on.
     async fn ended_at_promise(&mut self) -> Result<LeaseEnd, Failure> {
-        let Shared { clock, request, stop, .. } = &*self.worker.shared;
+        let Shared { clock, request, .. } = &*self.worker.shared;
         if !self.open_ended {
             return Ok(LeaseEnd::Filled);
         }
@@ -241,7 +252,7 @@ impl<'a> Receiver<'a> {
             more = rest => more,
             // Everything that was asked for is here; whether the peer also closes its side is its own affair.
             () = patience => 0,
-            () = stop.cancelled() => {
+            () = self.lease.bounds.ended() => {
                 self.hold_back();
                 return Ok(LeaseEnd::Stopped);
             }
@@ -278,9 +289,12 @@ impl<'a> Receiver<'a> {
     }
 
     async fn throttle(&mut self, bytes: u64) {
-        let Shared { clock, request, stop, .. } = &*self.worker.shared;
+        let Shared { clock, request, .. } = &*self.worker.shared;
         let before = clock.now();
-        stop.run_until_cancelled(request.limits.acquire(bytes)).await;
+        tokio::select! {
+            () = request.limits.acquire(bytes) => {}
+            () = self.lease.bounds.ended() => {}
+        }
         self.excuse_since(before);
     }
 
@@ -317,7 +331,8 @@ impl<'a> Receiver<'a> {
         result?;
         let Some(generation) = self.generation else { return Ok(()) };
         let before = self.worker.shared.clock.now();
-        let _ = self.worker.reports.send(Report::Written { generation, range }).await;
+        let lease = self.lease.id;
+        let _ = self.worker.reports.send(Report::Written { lease, generation, range }).await;
         self.excuse_since(before);
         Ok(())
     }
@@ -348,7 +363,14 @@ fn take_up_to(frame: &mut Bytes, length: u64) -> Bytes {
     frame.split_to(length)
 }
 
-/// Bytes gathered before they are written, at most; an eighth of a checkpoint if that is less.
+/// Bytes gathered before they are written. All connections together hold as much as two of the largest pieces, and
+/// their unwritten bytes are a fraction of a checkpoint.
+fn piece(request: &FetchRequest) -> u64 {
+    let connections = request.connections.limit() as u64;
+    let largest = (2 * MAX_PIECE / connections).min(MAX_PIECE);
+    (request.checkpoint_bytes / 8 / connections).clamp(MIN_PIECE, largest)
+}
+
 const MAX_PIECE: u64 = 1 << 20;
 const MIN_PIECE: u64 = 16 << 10;
 /// Frames gathered before they are written: tiny frames must not pile up their own weight.

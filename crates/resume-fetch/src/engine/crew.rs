@@ -1,0 +1,205 @@
+//! The workers there are, and what each is at.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use retry_kit::Attempts;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::event::RateMeter;
+use crate::lease::{Bounds, Lease, LeaseEnd, Report, Shared, work};
+use crate::priority::Priority;
+use crate::schedule::{Claimant, Demand, LeaseId, Running};
+
+/// Every worker of a download. A lease is in here exactly as long as its worker lives, whatever ends it.
+#[derive(Debug)]
+pub(super) struct Crew {
+    next: u64,
+    members: BTreeMap<LeaseId, Member>,
+    workers: JoinSet<(LeaseId, LeaseEnd)>,
+    reports: mpsc::Sender<Report>,
+    inbox: mpsc::Receiver<Report>,
+    /// A worker that has ended, while its last reports are taken.
+    ended: Option<(LeaseId, LeaseEnd)>,
+}
+
+/// One worker's lease, as the engine knows it.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) bounds: Bounds,
+    /// First byte of the lease.
+    pub(super) from: u64,
+    /// The first byte that is not on disk yet.
+    pub(super) written_to: u64,
+    /// One past the last byte the answer brings, once it is accepted and says so.
+    pub(super) promised: Option<u64>,
+    pub(super) answered: bool,
+    /// Told to end.
+    pub(super) leaving: bool,
+    /// Whom it was placed for, and how urgent that was.
+    pub(super) claimant: Claimant,
+    pub(super) priority: Priority,
+    /// Failures on these bytes before.
+    pub(super) attempts: Attempts,
+    pub(super) meter: RateMeter,
+}
+
+/// What happened among the workers.
+pub(super) enum News {
+    Report(Report),
+    Ended(Member, LeaseEnd),
+}
+
+impl Crew {
+    pub(super) fn new() -> Self {
+        // A short queue: what waits in it is not yet on its way to the record.
+        let (reports, inbox) = mpsc::channel(1);
+        Self { next: 0, members: BTreeMap::new(), workers: JoinSet::new(), reports, inbox, ended: None }
+    }
+
+    /// The name of the next lease.
+    pub(super) fn next_id(&mut self) -> LeaseId {
+        self.next += 1;
+        LeaseId(self.next)
+    }
+
+    /// Puts a worker on `lease`.
+    pub(super) fn add(&mut self, shared: &Arc<Shared>, lease: Lease, member: Member) {
+        self.members.insert(lease.id, member);
+        self.workers.spawn(work(Arc::clone(shared), lease, self.reports.clone()));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether nobody but `id` is at work.
+    pub(super) fn is_alone(&self, id: LeaseId) -> bool {
+        self.members.keys().all(|other| *other == id)
+    }
+
+    pub(super) fn get(&self, id: LeaseId) -> Option<&Member> {
+        self.members.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: LeaseId) -> Option<&mut Member> {
+        self.members.get_mut(&id)
+    }
+
+    pub(super) fn members(&self) -> impl Iterator<Item = (LeaseId, &Member)> {
+        self.members.iter().map(|(id, member)| (*id, member))
+    }
+
+    /// Workers whose body is coming in.
+    pub(super) fn flowing(&self) -> usize {
+        self.members.values().filter(|member| member.answered && !member.leaving).count()
+    }
+
+    /// Ends a lease at the byte it has come to. Its worker brings to disk what it has, and goes.
+    pub(super) fn end(&mut self, id: LeaseId) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.leaving = true;
+            member.bounds.end();
+        }
+    }
+
+    pub(super) fn end_all_but(&mut self, kept: Option<LeaseId>) {
+        let ids: Vec<_> = self.members.keys().copied().filter(|id| Some(*id) != kept).collect();
+        ids.into_iter().for_each(|id| self.end(id));
+    }
+
+    /// The next thing that happens. Reports are held up while `listens` is false, and with them the workers; but those
+    /// of a worker that has ended come before its end in any case.
+    ///
+    /// # Cancel safety
+    /// Safe. Nothing is lost.
+    pub(super) async fn news(&mut self, listens: bool) -> News {
+        loop {
+            if self.ended.is_some() {
+                if let Ok(report) = self.inbox.try_recv() {
+                    return News::Report(report);
+                }
+                if let Some((id, end)) = self.ended.take()
+                    && let Some(member) = self.members.remove(&id)
+                {
+                    return News::Ended(member, end);
+                }
+            }
+            tokio::select! {
+                biased;
+                Some(report) = self.inbox.recv(), if listens => return News::Report(report),
+                Some(ended) = self.workers.join_next() => match ended {
+                    Ok(ended) => self.ended = Some(ended),
+                    Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                    // Only the runtime can have cancelled it, and it will not run us any further either.
+                    Err(_) => std::future::pending().await,
+                },
+                else => std::future::pending().await,
+            }
+        }
+    }
+
+    /// The leases as the picker sees them.
+    pub(super) fn running(&self, demand: &Demand) -> Vec<Running> {
+        let running = |(id, member): (LeaseId, &Member)| {
+            let left = member.bounds.left();
+            Running {
+                id,
+                span: member.written_to..left.end.max(left.start),
+                at: left.start,
+                priority: member.urgency(left.start, demand).filter(|_| !member.leaving),
+                rate: member.meter.rate(),
+                answered: member.answered,
+            }
+        };
+        self.members().map(running).collect()
+    }
+}
+
+impl Member {
+    pub(super) fn new(
+        bounds: Bounds,
+        from: u64,
+        claimant: Claimant,
+        priority: Priority,
+        now: Instant,
+    ) -> Self {
+        Self {
+            bounds,
+            from,
+            written_to: from,
+            promised: None,
+            answered: false,
+            leaving: false,
+            claimant,
+            priority,
+            attempts: Attempts::default(),
+            meter: RateMeter::new(now),
+        }
+    }
+
+    /// Bytes it has brought to disk.
+    pub(super) fn brought(&self) -> u64 {
+        self.written_to - self.from
+    }
+
+    /// How urgent its next byte, at `at`, is. For its first [`QUANTUM`] a lease keeps the urgency it was placed with,
+    /// while the one it was placed for still waits: two who are in a hurry must not drive each other out at every turn.
+    fn urgency(&self, at: u64, demand: &Demand) -> Option<Priority> {
+        let placed = (at - self.from < QUANTUM && demand.lives(self.claimant)).then_some(self.priority);
+        let wanted = demand.priority_of(at);
+        match (placed, wanted) {
+            (Some(placed), Some(wanted)) => Some(placed.min(wanted)),
+            (_, wanted) => wanted,
+        }
+    }
+}
+
+/// How much a lease may bring before somebody more urgent than its bytes are drives it out.
+const QUANTUM: u64 = 1 << 20;
