@@ -226,6 +226,13 @@ impl Notes {
         self.total.map(Ok).or_else(|| self.over().map(Err))
     }
 
+    /// What is written, without what somebody found unreadable.
+    pub(crate) fn held(&self) -> RangeSet {
+        let mut held = self.written.clone();
+        self.lost().for_each(|lost| held.remove(lost));
+        held
+    }
+
     /// Whether all of `range` is written, and nobody found it unreadable.
     pub(crate) fn holds(&self, range: &Range<u64>) -> bool {
         range.is_empty() || self.held_from(range.start) >= range.end
@@ -234,9 +241,13 @@ impl Notes {
     /// One past the last byte that can be read in one go from `offset`; `offset` itself when it is missing.
     pub(crate) fn held_from(&self, offset: u64) -> u64 {
         let end = self.written.available_from(offset);
-        let lost = self.unreadable.iter().filter(|(generation, _)| *generation == self.generation);
-        lost.filter(|(_, lost)| lost.start < end && lost.end > offset)
-            .fold(end, |end, (_, lost)| end.min(lost.start.max(offset)))
+        let cuts = self.lost().filter(|lost| lost.start < end && lost.end > offset);
+        cuts.fold(end, |end, lost| end.min(lost.start.max(offset)))
+    }
+
+    /// What was found unreadable of this generation, and not dealt with yet.
+    fn lost(&self) -> impl Iterator<Item = &Range<u64>> {
+        self.unreadable.iter().filter(|(generation, _)| *generation == self.generation).map(|(_, lost)| lost)
     }
 
     /// What is missing now stays missing, for this reason.

@@ -65,7 +65,7 @@ impl Content {
 
     /// Which bytes are held.
     pub fn held(&self) -> RangeSet {
-        self.board.notes().written.clone()
+        self.board.notes().held()
     }
 
     /// One past the last byte that is held without a gap from `offset` on; `offset` itself when that byte is missing.

@@ -27,7 +27,7 @@ use self::crew::{Crew, News};
 use self::finish::Verdict;
 use self::parking::Parked;
 use self::state::State;
-use crate::board::Board;
+use crate::board::{Board, End, WaitError};
 use crate::completed::{Completed, Verified};
 use crate::digest::Digest;
 use crate::error::{FailedAttempt, FetchError, FetchErrorKind, LocalError};
@@ -55,6 +55,8 @@ pub(crate) struct Engine {
     parked: Vec<Parked>,
     /// The peer is left alone until this ends.
     resting: Option<Sleep>,
+    /// Bytes behind the end were asked for when nobody knew where that is.
+    past_the_end: bool,
     /// More than one lease has been at work on this generation.
     parallel: bool,
     attempts: Attempts,
@@ -68,6 +70,10 @@ pub(crate) struct Engine {
     restarts_left: u32,
     /// Whether a refusal after a redirect has had its second chance.
     redirect_retried: bool,
+    /// Whether a 421 has had its second chance.
+    misdirected: bool,
+    /// The peer has failed since its last answer: the next request goes over a connection of its own.
+    reconnect: bool,
     protocol_faults: u32,
     /// Answers that brought next to nothing.
     crumbs: u64,
@@ -122,6 +128,7 @@ impl Engine {
             governor,
             parked: Vec::new(),
             resting: None,
+            past_the_end: false,
             parallel: false,
             attempts,
             history: Vec::new(),
@@ -130,6 +137,8 @@ impl Engine {
             restarts: 0,
             restarts_left: MAX_RESTARTS,
             redirect_retried: false,
+            misdirected: false,
+            reconnect: false,
             protocol_faults: 0,
             crumbs: 0,
             received: 0,
@@ -153,7 +162,14 @@ impl Engine {
     /// Runs the download to its end.
     pub(crate) async fn run(mut self, record: Option<Record>) -> Result<Completed, FetchError> {
         let kind = match self.fetch(record).await {
-            Ok(completed) => return Ok(completed),
+            Ok(completed) => {
+                if !completed.published {
+                    // Whoever reads on in the part keeps its lock: nobody may write there meanwhile.
+                    self.board.tell(|notes| notes.file = Some(self.shared.part.descriptor()));
+                }
+                self.board.end(End::Done);
+                return Ok(completed);
+            }
             Err(kind) => kind,
         };
         // What was received is worth keeping however the call ends, as long as disk and record still work.
@@ -165,11 +181,12 @@ impl Engine {
             let _ = self.on_part(PartFile::remove_if_empty).await;
         }
         self.show();
+        self.board.end(End::Failed(WaitError::from(&kind)));
         Err(FetchError {
             kind,
             bytes_kept: self.state.durable.len(),
             attempts: self.attempts.failures(),
-            history: self.history,
+            history: std::mem::take(&mut self.history),
         })
     }
 
@@ -248,9 +265,7 @@ impl Engine {
                 if self.is_done() {
                     return self.settle().await;
                 }
-                if self.resting.is_none() {
-                    self.wait_for_parked()?;
-                }
+                self.wait_for_parked()?;
             }
             self.step().await?;
         }
@@ -390,6 +405,13 @@ impl Engine {
     fn show_same_phase(&self) {
         let phase = self.progress.borrow().phase;
         self.show_phase(phase);
+    }
+}
+
+impl Drop for Engine {
+    /// Before the lock on the part can go: whoever takes it next may write over what readers look at.
+    fn drop(&mut self) {
+        self.board.end(End::Failed(WaitError::Stopped));
     }
 }
 

@@ -1,13 +1,18 @@
 //! What can go wrong, sorted by who has to act: one enum for an answer, one for an attempt, one for a fetch.
 
+mod answer;
+mod local;
+
 use std::error::Error as StdError;
-use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 use thiserror::Error;
 
+pub use self::answer::{AnswerError, is_transient_status};
+pub use self::local::LocalError;
+pub(crate) use self::local::is_full;
 use crate::ledger::LedgerError;
 use crate::redirect::RedirectError;
 use crate::restart_reason::RestartReason;
@@ -187,8 +192,8 @@ impl AttemptError {
         match self {
             Self::Answer(AnswerError::UnaskedPartial | AnswerError::UnaskedStatus(_)) => Some(1),
             Self::Answer(AnswerError::Framing) => Some(2),
-            // Another connection may lead to the right server; if it does not, none will (RFC 9110 §15.5.20).
-            Self::Answer(AnswerError::Status(StatusCode::MISDIRECTED_REQUEST)) => Some(1),
+            // It has had its second connection (RFC 9110 §15.5.20).
+            Self::Answer(AnswerError::Status(StatusCode::MISDIRECTED_REQUEST)) => Some(0),
             Self::Transport(error) => error.tolerance(),
             _ => None,
         }
@@ -206,136 +211,6 @@ impl AttemptError {
             _ => None,
         }
     }
-}
-
-/// Why an answer cannot be used at all.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum AnswerError {
-    /// The peer answered with an error status.
-    #[error("the peer answered {0}")]
-    Status(StatusCode),
-    /// A status that nothing in the request asked for.
-    #[error("the peer answered {0}, which nobody asked for")]
-    UnaskedStatus(StatusCode),
-    /// 206 to a request without a range.
-    #[error("the peer sent a part although the whole was asked for")]
-    UnaskedPartial,
-    /// Contradicting or unreadable lengths on one message.
-    #[error("the answer's length is contradictory")]
-    Framing,
-    /// A content coding although identity was asked for.
-    #[error("the peer encoded the body although identity was asked for")]
-    Encoded,
-    /// No length, and an end that cannot be told from a cut.
-    #[error(
-        "the peer does not say how long the file is, so a cut could not be noticed; give the expected size"
-    )]
-    LengthUnknown,
-    /// Legal answers, but far too many of them for the bytes they brought.
-    #[error("the peer hands out so little at a time that {requests} requests brought next to nothing")]
-    Trickle {
-        /// Requests that brought less than 16 KiB each, although there was more.
-        requests: u64,
-    },
-    /// Larger than allowed.
-    #[error("the file has {size} bytes, more than the {max} allowed")]
-    TooLarge {
-        /// Announced complete-length.
-        size: u64,
-        /// The limit.
-        max: u64,
-    },
-    /// Not the size the caller insists on.
-    #[error("the file has {actual} bytes instead of {expected}")]
-    SizeMismatch {
-        /// What the caller said.
-        expected: u64,
-        /// What the peer announced or sent.
-        actual: u64,
-    },
-}
-
-impl AnswerError {
-    /// Whether the same request may be answered differently later.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Status(status) => is_transient_status(*status),
-            Self::UnaskedPartial | Self::Framing | Self::UnaskedStatus(_) => true,
-            // Identity was asked for; asking again would bring the same.
-            Self::Encoded
-            | Self::LengthUnknown
-            | Self::Trickle { .. }
-            | Self::TooLarge { .. }
-            | Self::SizeMismatch { .. } => false,
-        }
-    }
-}
-
-/// Statuses worth another try: 408, 425, 429, a misdirected 421, and every 5xx but those that state a lasting
-/// inability (RFC 9110 §15.5, §15.6; RFC 6585 §4).
-pub fn is_transient_status(status: StatusCode) -> bool {
-    match status.as_u16() {
-        501 | 505 | 506 | 508 | 510 | 511 => false,
-        408 | 421 | 425 | 429 | 500..=599 => true,
-        _ => false,
-    }
-}
-
-/// The local disk refused.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum LocalError {
-    /// A read, write, sync or rename failed.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// What was being done, as a verb.
-        action: &'static str,
-        /// The file or directory.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The part file's name is taken by something that is not an ordinary file of ours.
-    #[error("{} is {what}; it was not touched", path.display())]
-    UnsafePart {
-        /// The part file.
-        path: PathBuf,
-        /// What stands there.
-        what: &'static str,
-    },
-    /// Another process or another download of this one is writing the part file.
-    #[error("{} is being written by another download", .0.display())]
-    Busy(PathBuf),
-    /// The part file and the target are on different filesystems, where a rename is not atomic.
-    #[error("{} and {} are on different filesystems", part.display(), target.display())]
-    CrossDevice {
-        /// The part file.
-        part: PathBuf,
-        /// The target.
-        target: PathBuf,
-    },
-}
-
-impl LocalError {
-    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
-        let path = path.into();
-        move |source| Self::Io { action, path, source }
-    }
-
-    /// Whether the disk is full or a quota is used up.
-    pub fn is_full(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if is_full(source))
-    }
-
-    /// Whether waiting may help: a full disk can be emptied, another download can end.
-    pub fn is_transient(&self) -> bool {
-        self.is_full() || matches!(self, Self::Busy(_))
-    }
-}
-
-pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// The error and its causes in one line, without echoes.
@@ -356,39 +231,5 @@ fn seconds(duration: &Duration) -> String {
         format!("{:.1} s", duration.as_secs_f64())
     } else {
         format!("{} s", duration.as_secs())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_status_is_retried_when_time_may_mend_it() {
-        for (status, transient) in [
-            (400, false),
-            (401, false),
-            (404, false),
-            (408, true),
-            (410, false),
-            (421, true),
-            (425, true),
-            (429, true),
-            (451, false),
-            (500, true),
-            (501, false),
-            (502, true),
-            (503, true),
-            (504, true),
-            (505, false),
-            (507, true),
-            (508, false),
-            (511, false),
-            (520, true),
-            (599, true),
-        ] {
-            let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(is_transient_status(status), transient, "{status}");
-        }
     }
 }

@@ -62,9 +62,9 @@ impl Fetcher {
             ledger: Arc::new(ledger),
             request,
             stop: stop.clone(),
-            board: EndsTheBoard(board),
+            board: Arc::clone(&board),
         };
-        let task = tokio::spawn(call.run(events, progress, rng));
+        let task = tokio::spawn(call.run(EndsTheBoard(board), events, progress, rng));
         Download { task, stop, events: inbox, progress: snapshot, content }
     }
 }
@@ -197,10 +197,10 @@ struct Call {
     ledger: Arc<dyn Ledger>,
     request: FetchRequest,
     stop: CancellationToken,
-    board: EndsTheBoard,
+    board: Arc<Board>,
 }
 
-/// However the call ends, even when it is dropped in the middle: nobody is left waiting.
+/// However the call ends, even when it is dropped before it began: nobody is left waiting.
 struct EndsTheBoard(Arc<Board>);
 
 impl Drop for EndsTheBoard {
@@ -212,13 +212,13 @@ impl Drop for EndsTheBoard {
 impl Call {
     async fn run(
         self,
+        board: EndsTheBoard,
         events: mpsc::UnboundedSender<Event>,
         progress: watch::Sender<Progress>,
         rng: fastrand::Rng,
     ) -> Result<Completed, FetchError> {
-        let board = Arc::clone(&self.board.0);
         let result = self.fetch(events, progress, rng).await;
-        board.end(match &result {
+        board.0.end(match &result {
             Ok(_) => End::Done,
             Err(error) => End::Failed(WaitError::from(&error.kind)),
         });
@@ -237,7 +237,7 @@ impl Call {
         match open(&request, &*ledger, &clock, &stop).await {
             Ok(Opened::Published(total)) => {
                 let file = readable(request.target.clone()).await.map_err(failed)?;
-                board.0.tell(|notes| {
+                board.tell(|notes| {
                     (notes.generation, notes.total, notes.file) = (1, Some(total), Some(file));
                     notes.written.insert(0..total);
                 });
@@ -252,9 +252,8 @@ impl Call {
             }
             Ok(Opened::Part(part, record)) => {
                 let file = readable(request.part.clone()).await.map_err(failed)?;
-                board.0.tell(|notes| notes.file = Some(file));
+                board.tell(|notes| notes.file = Some(file));
                 let shared = Arc::new(Shared { transport, clock, request, part, stop });
-                let board = Arc::clone(&board.0);
                 Engine::new(shared, ledger, board, events, progress, rng).run(record).await
             }
             Err(kind) => Err(failed(kind)),

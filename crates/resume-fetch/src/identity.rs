@@ -121,28 +121,6 @@ impl Validator {
             Validator::Date(_) => true,
         }
     }
-
-    /// Whether an answer carrying `etag` and `last_modified` says in so many words that this is still what it names.
-    ///
-    /// Weak tags never do.
-    pub fn confirmed_by(&self, etag: Option<&EntityTag>, last_modified: Option<HttpDate>) -> bool {
-        match self {
-            Validator::Tag(ours) => etag.is_some_and(|theirs| ours.strong_eq(theirs)),
-            Validator::Date(ours) => last_modified == Some(*ours),
-        }
-    }
-
-    /// Whether an answer carrying `etag` and `last_modified` contradicts this validator.
-    ///
-    /// Silence is not contradiction: a 206 may leave out what its 200 had.
-    pub fn contradicted_by(&self, etag: Option<&EntityTag>, last_modified: Option<HttpDate>) -> bool {
-        match self {
-            Validator::Tag(ours) if ours.is_weak() => etag.is_some_and(|theirs| !ours.weak_eq(theirs)),
-            // A weak tag where the first answer had a strong one is another representation as far as we can prove.
-            Validator::Tag(ours) => etag.is_some_and(|theirs| !ours.strong_eq(theirs)),
-            Validator::Date(ours) => last_modified.is_some_and(|theirs| theirs != *ours),
-        }
-    }
 }
 
 impl fmt::Display for Validator {
@@ -228,23 +206,5 @@ mod tests {
             assert_eq!(validator.to_string().parse(), Ok(validator));
         }
         assert_eq!("a".parse::<Validator>(), Err(InvalidValidator));
-    }
-
-    #[test]
-    fn silence_neither_confirms_nor_contradicts() {
-        let (strong, weak) = (Validator::Tag(tag("\"a\"")), Validator::Tag(tag("W/\"a\"")));
-        let modified = Validator::Date(date(0));
-        for ours in [&strong, &weak, &modified] {
-            assert!(!ours.contradicted_by(None, None) && !ours.confirmed_by(None, None), "{ours}");
-        }
-        assert!(strong.confirmed_by(Some(&tag("\"a\"")), None));
-        assert!(strong.contradicted_by(Some(&tag("\"b\"")), None));
-        assert!(
-            strong.contradicted_by(Some(&tag("W/\"a\"")), None),
-            "weak where it was strong proves nothing"
-        );
-        assert!(!weak.confirmed_by(Some(&tag("W/\"a\"")), None), "a weak tag never proves");
-        assert!(!weak.contradicted_by(Some(&tag("\"a\"")), None));
-        assert!(modified.confirmed_by(None, Some(date(0))) && modified.contradicted_by(None, Some(date(1))));
     }
 }

@@ -57,6 +57,8 @@ pub(crate) struct Lease {
     pub(crate) fresh: bool,
     /// A validator is not enough: the answer has to overlap what is held.
     pub(crate) compare: bool,
+    /// Send the request over a connection that has carried no other.
+    pub(crate) reconnect: bool,
     /// The peer has ignored a range before.
     pub(crate) ignores_ranges: bool,
     /// What the peer said about the digest of the whole.

@@ -57,6 +57,11 @@ impl PartFile {
         Self { file: Arc::new(file), path: Arc::new(device.into()) }
     }
 
+    /// The open file, with its lock.
+    pub(crate) fn descriptor(&self) -> Arc<File> {
+        Arc::clone(&self.file)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

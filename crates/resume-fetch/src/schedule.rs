@@ -7,6 +7,8 @@
 
 mod demand;
 mod governor;
+#[cfg(test)]
+mod model;
 mod picker;
 
 pub(crate) use demand::{Claim, Claimant, Demand};

@@ -207,6 +207,7 @@ mod tests {
             order: 0,
             connection: 0,
             at: Instant::now(),
+            at_once: 1,
             method: method.to_owned(),
             path: "/file".to_owned(),
             query: None,

@@ -17,6 +17,8 @@ pub struct RecordedRequest {
     pub connection: usize,
     /// When its head was complete.
     pub at: Instant,
+    /// How many answers of its path were under way when it came, its own included.
+    pub at_once: usize,
     /// The method, e.g. `GET`.
     pub method: String,
     /// The path without the query.
@@ -71,11 +73,13 @@ impl Log {
         Self { requests: watch::Sender::new(Vec::new()) }
     }
 
-    /// Records a request and returns it with its place in the order.
+    /// Records a request and returns it with its place in the order and how many there are beside it.
     pub(crate) fn record(&self, request: RecordedRequest) -> RecordedRequest {
         let mut placed = request;
         self.requests.send_modify(|requests| {
             placed.order = requests.len();
+            let under_way = requests.iter().filter(|other| other.path == placed.path && !other.finished);
+            placed.at_once = under_way.count() + 1;
             requests.push(placed.clone());
         });
         placed

@@ -89,6 +89,20 @@ impl ScriptedPeer {
         self.route(path, |route| route.script.push(Line::new(choose)));
     }
 
+    /// Answers every GET of `path` to which `choose` gives an answer, once its script is used up; the first rule that
+    /// fits holds. `choose` must not call the peer.
+    ///
+    /// ```
+    /// # use scripted_peer::{Answer, ScriptedPeer};
+    /// # fn example(peer: &ScriptedPeer) {
+    /// // Two at a time are enough.
+    /// peer.whenever("/file", |request| (request.at_once > 2).then(|| Answer::status(429)));
+    /// # }
+    /// ```
+    pub fn whenever(&self, path: &str, choose: impl Fn(&RecordedRequest) -> Option<Answer> + Send + 'static) {
+        self.route(path, |route| route.rules.push(Line::new(choose)));
+    }
+
     /// Answers every GET of `path` like this once its script is used up, instead of honestly.
     pub fn always(&self, path: &str, answer: Answer) {
         self.route(path, |route| route.otherwise = answer);
@@ -167,6 +181,11 @@ impl ScriptedPeer {
     /// How many answers of the script of `path` no GET has used yet.
     pub fn unused(&self, path: &str) -> usize {
         locked(&self.server.routes).get(path).map_or(0, |route| route.script.len())
+    }
+
+    /// How many answers of `path` were under way at the same time, at most.
+    pub fn most_at_once(&self, path: &str) -> usize {
+        self.requests(path).iter().map(|request| request.at_once).max().unwrap_or(0)
     }
 
     /// How many connections were accepted.

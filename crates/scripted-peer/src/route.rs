@@ -12,11 +12,13 @@ use crate::representation::Representation;
 pub(crate) struct Route {
     pub(crate) representation: Option<Arc<Representation>>,
     pub(crate) script: Vec<Line>,
-    /// For every GET that finds nothing in the script.
+    /// Never used up; they come after the script.
+    pub(crate) rules: Vec<Line>,
+    /// For every GET that finds nothing in the script, and no rule.
     pub(crate) otherwise: Answer,
 }
 
-/// One line of the script: used up by the first GET to which it gives an answer.
+/// One line of the script, used up by the first GET to which it gives an answer, or a rule.
 pub(crate) struct Line(Box<Choice>);
 
 type Choice = dyn Fn(&RecordedRequest) -> Option<Answer> + Send;
@@ -30,7 +32,10 @@ impl Route {
                 self.script.remove(at);
                 answer
             }
-            None => self.otherwise.clone(),
+            None => {
+                let ruled = self.rules.iter().find_map(|rule| (rule.0)(request));
+                ruled.unwrap_or_else(|| self.otherwise.clone())
+            }
         }
     }
 

@@ -168,6 +168,7 @@ fn recorded(head: Head, connection: usize) -> RecordedRequest {
         order: 0,
         connection,
         at: Instant::now(),
+        at_once: 0,
         method: head.method,
         path,
         query,

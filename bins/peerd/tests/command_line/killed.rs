@@ -1,4 +1,4 @@
-//! `peerd get` killed again and again over one download: the file is the right one in the end, and little is paid twice.
+//! `peerd get` killed again and again over one download: the right file in the end, and little paid twice.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -16,13 +16,18 @@ async fn get_killed_at_twenty_random_moments_pays_for_each_at_most_once_a_checkp
     killed_at_twenty_random_moments(1).await;
 }
 
+#[tokio::test]
+async fn get_over_eight_connections_killed_at_twenty_random_moments_pays_no_more_for_each() {
+    killed_at_twenty_random_moments(8).await;
+}
+
 /// Downloads one file over `connections` connections, in as many processes as it takes: twenty are killed.
 ///
 /// What a kill costs is what the peer has sent and will be asked for again: the bytes one process was sent, less those
 /// it put on record. Two things bound it. The engine keeps at most [`CHECKPOINT`] bytes in the part file that are not
 /// on record, and at most [`ON_THEIR_WAY`] for each connection have not reached the file. Every sixth kill comes only
-/// after more than both, so that it would show if nothing were recorded in time; the others come sooner, some before
-/// anything is.
+/// after more than both, as long as so much is missing: it would show if nothing were recorded in time. The others come
+/// sooner, some before anything is.
 ///
 /// A kill alone loses no byte that was written: the kernel has it. So whatever is not on record is overwritten each
 /// time, as a power cut might, and what the next process takes over has to be right on the record's word alone.

@@ -1,17 +1,19 @@
 //! Reading a file that is still arriving.
 
+mod seek;
+mod taking;
+
 use std::fs::File;
-use std::io::{self, SeekFrom};
+use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncSeek, ReadBuf};
-use tokio::task::{JoinError, JoinHandle};
+use bytes::Bytes;
+use tokio::io::{AsyncRead, ReadBuf};
 
+use self::taking::{Suspect, Taking, take};
 use crate::board::{Board, End, Need, Notes, Place, WaitError};
 use crate::schedule::Claimant;
 
@@ -19,8 +21,8 @@ use crate::schedule::Claimant;
 ///
 /// **Positions** are offsets in the file, not in the range: a reader of `1000..2000` begins at 1000, and
 /// `SeekFrom::Start(1500)` goes to byte 1500 of the file. `SeekFrom::End` counts from the end of the range or of the
-/// file, whichever comes first, and waits for the complete-length when nobody knows it yet. Before the start of the
-/// range there is nothing to seek to; behind its end there is, and reading there returns 0 bytes.
+/// file, whichever comes first, and waits for the complete-length when nobody knows it yet. A seek to before the start
+/// of the range is [`io::ErrorKind::InvalidInput`]; behind its end one can seek, and reads 0 bytes.
 ///
 /// **Bytes** are all of one representation: the one known when the reader was made or, when there was none, the first
 /// one after. They are returned as soon as they are written, and never from a hole. The digest of the whole can only be
@@ -60,19 +62,6 @@ pub struct Reader {
     blocked: bool,
     /// What could not be read and was to be fetched again.
     suspect: Option<Suspect>,
-}
-
-/// A read that is under way on a blocking thread.
-#[derive(Debug)]
-struct Taking {
-    range: Range<u64>,
-    task: JoinHandle<io::Result<Vec<u8>>>,
-}
-
-#[derive(Debug)]
-struct Suspect {
-    range: Range<u64>,
-    reason: String,
 }
 
 /// What comes next.
@@ -127,7 +116,7 @@ impl Reader {
     fn poll_taken(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, WaitError>> {
         loop {
             if !self.taken.is_empty() {
-                self.same_representation()?;
+                self.same_representation(&self.board.notes())?;
                 return Poll::Ready(Ok(true));
             }
             if let Some(taking) = &mut self.taking {
@@ -179,118 +168,15 @@ impl Reader {
         }
     }
 
-    /// Judges what came out of the file. Between the first look and the end of the read anything may have happened to
-    /// it, so the bytes count only when they are still what the board says is there.
-    fn judge(
-        &mut self,
-        range: Range<u64>,
-        outcome: Result<io::Result<Vec<u8>>, JoinError>,
-    ) -> Result<(), WaitError> {
-        let bytes = match outcome {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(error)) => return self.lost(range, &error),
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => return Err(WaitError::Stopped),
-        };
-        self.same_representation()?;
-        let mut notes = self.board.notes();
-        let end = range.start + bytes.len() as u64;
-        if !notes.holds(&(range.start..end)) {
-            return Ok(());
-        }
-        notes.demand.read_on(self.claimant, end);
-        let all_there = notes.holds(&(end..notes.total.unwrap_or(u64::MAX).min(self.range.end)));
-        drop(notes);
-        if !all_there {
-            self.board.asked.notify_one();
-        }
-        self.blocked = false;
-        self.taken = bytes.into();
-        self.piece = (self.piece * 2).min(LARGEST_PIECE);
-        Ok(())
-    }
-
-    /// The bytes of `range` did not come out of the file: has them fetched again, the first time.
-    fn lost(&mut self, mut range: Range<u64>, error: &io::Error) -> Result<(), WaitError> {
-        self.same_representation()?;
-        let mut notes = self.board.notes();
-        if !notes.holds(&(range.start..range.start + 1)) {
-            // Nobody claims any more that they are there.
-            return Ok(());
-        }
-        let reason = error.to_string();
-        let again = self.suspect.as_ref().is_some_and(|suspect| suspect.range.contains(&range.start));
-        if again || notes.end.is_some() {
-            return Err(WaitError::Unreadable(reason));
-        }
-        if error.kind() == io::ErrorKind::UnexpectedEof {
-            // The file ends here, so there is nothing of what was to follow either.
-            range.end = notes.held_from(range.start).max(range.end);
-        }
-        let generation = notes.generation;
-        notes.unreadable.push((generation, range.clone()));
-        drop(notes);
-        self.board.asked.notify_one();
-        self.suspect = Some(Suspect { range, reason });
-        Ok(())
-    }
-
     /// Whether what it read so far and what is there now are of one file that nobody else writes to.
-    fn same_representation(&self) -> Result<(), WaitError> {
-        let notes = self.board.notes();
-        if self.generation != known_generation(&notes) {
+    fn same_representation(&self, notes: &Notes) -> Result<(), WaitError> {
+        if self.generation != known_generation(notes) {
             return Err(WaitError::Changed);
         }
         match &notes.end {
             Some(End::Failed(error)) => Err(error.clone()),
             _ => Ok(()),
         }
-    }
-
-    /// The download is over before it brought back what could not be read: that is why it is missing.
-    fn suspected(&self, error: WaitError) -> WaitError {
-        match &self.suspect {
-            Some(suspect) if error == WaitError::Finished && suspect.range.contains(&self.at) => {
-                WaitError::Unreadable(suspect.reason.clone())
-            }
-            _ => error,
-        }
-    }
-
-    /// Resolves a seek from the end, once that is known.
-    fn poll_sought(&mut self, context: &Context<'_>) -> Poll<io::Result<()>> {
-        let Some(distance) = self.from_end else { return Poll::Ready(Ok(())) };
-        let mut notes = self.board.notes();
-        self.generation = self.generation.or_else(|| known_generation(&notes));
-        let Some(total) = notes.look_total() else {
-            self.place.take(&mut notes, Need::Total, context);
-            return Poll::Pending;
-        };
-        drop(notes);
-        self.from_end = None;
-        let end = self.range.end.min(total?);
-        Poll::Ready(self.go_to(end.checked_add_signed(distance)))
-    }
-
-    fn go_to(&mut self, target: Option<u64>) -> io::Result<()> {
-        let outside =
-            || io::Error::new(io::ErrorKind::InvalidInput, "a seek to before the start of the range");
-        let target = target.filter(|target| *target >= self.range.start).ok_or_else(outside)?;
-        let ahead = target.checked_sub(self.at).and_then(|ahead| usize::try_from(ahead).ok());
-        if let Some(ahead) = ahead.filter(|ahead| *ahead <= self.taken.len()) {
-            // What is wanted next stays the same: the byte behind what was taken.
-            self.taken.advance(ahead);
-            self.at = target;
-            return Ok(());
-        }
-        let cursor = target.min(self.range.end);
-        self.claimant = self.board.ask(|notes| notes.demand.seek(self.claimant, cursor));
-        self.at = target;
-        self.taken.clear();
-        self.taking = None;
-        self.piece = FIRST_PIECE;
-        self.blocked = false;
-        Ok(())
     }
 }
 
@@ -314,27 +200,6 @@ impl AsyncRead for Reader {
     }
 }
 
-impl AsyncSeek for Reader {
-    fn start_seek(self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
-        let this = self.get_mut();
-        this.from_end = None;
-        match position {
-            SeekFrom::Start(target) => this.go_to(Some(target)),
-            SeekFrom::Current(distance) => this.go_to(this.at.checked_add_signed(distance)),
-            SeekFrom::End(distance) => {
-                this.from_end = Some(distance);
-                Ok(())
-            }
-        }
-    }
-
-    fn poll_complete(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<u64>> {
-        let this = self.get_mut();
-        ready!(this.poll_sought(context))?;
-        Poll::Ready(Ok(this.at))
-    }
-}
-
 impl Drop for Reader {
     fn drop(&mut self) {
         self.board.ask(|notes| notes.demand.withdraw(self.claimant));
@@ -345,29 +210,5 @@ fn known_generation(notes: &Notes) -> Option<u64> {
     (notes.generation > 0).then_some(notes.generation)
 }
 
-/// Takes up to `length` bytes at `offset` out of `file`, at least one. Blocking.
-fn take(file: &File, offset: u64, length: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; length as usize];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match file.read_at(&mut bytes[filled..], offset + filled as u64) {
-            Ok(0) if filled == 0 => {
-                let what = format!("it ends before byte {offset}");
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
-            }
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if filled == 0 => return Err(error),
-            // What came before is good; the next read begins where it went wrong.
-            Err(_) => break,
-        }
-    }
-    bytes.truncate(filled);
-    Ok(bytes)
-}
-
 /// The first piece after a start or a seek: somebody waits to see anything at all.
 const FIRST_PIECE: u64 = 16 << 10;
-/// No piece is larger: as long as it is being read, nothing of it can be returned.
-const LARGEST_PIECE: u64 = 256 << 10;

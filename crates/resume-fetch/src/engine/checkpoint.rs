@@ -88,17 +88,23 @@ impl Engine {
     /// Brings everything written onto the record.
     pub(super) async fn settle(&mut self) -> Result<(), FetchErrorKind> {
         loop {
-            if let Some(checkpoint) = self.checkpoint.as_mut() {
-                let (ranges, result) = checkpoint.await;
-                self.checkpoint = None;
-                self.checkpointed(&ranges, result)?;
-            }
+            self.end_checkpoint().await?;
             self.start_checkpoint();
             if self.checkpoint.is_none() {
                 self.checkpoint_due = None;
                 return Ok(());
             }
         }
+    }
+
+    /// Waits for the checkpoint that is under way, if there is one: a ledger is asked one thing at a time.
+    pub(super) async fn end_checkpoint(&mut self) -> Result<(), FetchErrorKind> {
+        if let Some(checkpoint) = self.checkpoint.as_mut() {
+            let (ranges, result) = checkpoint.await;
+            self.checkpoint = None;
+            self.checkpointed(&ranges, result)?;
+        }
+        Ok(())
     }
 
     /// The range to keep room for next: a little ahead of what is written, so that the file lies together and a promise

@@ -10,8 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::event::RateMeter;
 use crate::lease::{Bounds, Lease, LeaseEnd, Report, Shared, work};
-use crate::priority::Priority;
-use crate::schedule::{Claimant, Demand, LeaseId, Running};
+use crate::schedule::{Demand, LeaseId, Running};
 
 /// Every worker of a download. A lease is in here exactly as long as its worker lives, whatever ends it.
 #[derive(Debug)]
@@ -38,9 +37,6 @@ pub(super) struct Member {
     pub(super) answered: bool,
     /// Told to end.
     pub(super) leaving: bool,
-    /// Whom it was placed for, and how urgent that was.
-    pub(super) claimant: Claimant,
-    pub(super) priority: Priority,
     /// Failures on these bytes before.
     pub(super) attempts: Attempts,
     pub(super) meter: RateMeter,
@@ -153,7 +149,7 @@ impl Crew {
                 id,
                 span: member.written_to..left.end.max(left.start),
                 at: left.start,
-                priority: member.urgency(left.start, demand).filter(|_| !member.leaving),
+                priority: demand.priority_of(left.start).filter(|_| !member.leaving),
                 rate: member.meter.rate(),
                 answered: member.answered,
             }
@@ -163,13 +159,7 @@ impl Crew {
 }
 
 impl Member {
-    pub(super) fn new(
-        bounds: Bounds,
-        from: u64,
-        claimant: Claimant,
-        priority: Priority,
-        now: Instant,
-    ) -> Self {
+    pub(super) fn new(bounds: Bounds, from: u64, now: Instant) -> Self {
         Self {
             bounds,
             from,
@@ -177,8 +167,6 @@ impl Member {
             promised: None,
             answered: false,
             leaving: false,
-            claimant,
-            priority,
             attempts: Attempts::default(),
             meter: RateMeter::new(now),
         }
@@ -188,18 +176,4 @@ impl Member {
     pub(super) fn brought(&self) -> u64 {
         self.written_to - self.from
     }
-
-    /// How urgent its next byte, at `at`, is. For its first [`QUANTUM`] a lease keeps the urgency it was placed with,
-    /// while the one it was placed for still waits: two who are in a hurry must not drive each other out at every turn.
-    fn urgency(&self, at: u64, demand: &Demand) -> Option<Priority> {
-        let placed = (at - self.from < QUANTUM && demand.lives(self.claimant)).then_some(self.priority);
-        let wanted = demand.priority_of(at);
-        match (placed, wanted) {
-            (Some(placed), Some(wanted)) => Some(placed.min(wanted)),
-            (_, wanted) => wanted,
-        }
-    }
 }
-
-/// How much a lease may bring before somebody more urgent than its bytes are drives it out.
-const QUANTUM: u64 = 1 << 20;

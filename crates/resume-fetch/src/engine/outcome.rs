@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+
 use super::Engine;
 use super::crew::{Member, News};
 use crate::error::{AnswerError, AttemptError, FetchErrorKind};
 use crate::identity::TotalSource;
 use crate::lease::{LeaseEnd, Report};
 use crate::schedule::LeaseId;
+use crate::transport::NetworkFailure;
 
 /// A failed attempt.
 pub(super) struct Failed {
@@ -55,6 +58,18 @@ impl Engine {
     }
 
     async fn failed(&mut self, member: &Member, failed: Failed) -> Result<(), FetchErrorKind> {
+        let refused_range = failed.error.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE);
+        if refused_range && self.state.generation == 0 && !std::mem::replace(&mut self.past_the_end, true) {
+            // Nobody knew where the file ends, and somebody asked for bytes behind it: ask for its first.
+            return Ok(());
+        }
+        self.reconnect = true;
+        let misdirected = failed.error.status() == Some(StatusCode::MISDIRECTED_REQUEST);
+        if misdirected && !std::mem::replace(&mut self.misdirected, true) {
+            // Another connection may lead to the right server; if it does not, none will (RFC 9110 §15.5.20).
+            self.remember(&failed.error);
+            return Ok(());
+        }
         if self.crew.is_empty() {
             self.settle().await?;
             return self.rest_after(failed);
@@ -62,6 +77,10 @@ impl Engine {
         // The others go on: only these bytes have to wait.
         if is_push_back(&failed.error) {
             self.governor.refused(self.shared.clock.now(), self.crew.flowing(), failed.hint);
+            if let Some(hint) = failed.hint {
+                // What runs may run on; nothing new is asked for before.
+                self.resting = Some(self.shared.clock.sleep(hint.min(LONGEST_REST)));
+            }
             if member.brought() == 0 && self.give_back(member) {
                 return Ok(());
             }
@@ -97,11 +116,15 @@ impl Engine {
 /// Whether the peer says that this is too much for it.
 fn is_push_back(error: &AttemptError) -> bool {
     match error {
-        AttemptError::Transport(error) => error.is_unreachable(),
+        AttemptError::Transport(error) => {
+            matches!(error.failure, NetworkFailure::Connect | NetworkFailure::ConnectTimeout(_))
+        }
         error => error.status().is_some_and(|status| matches!(status.as_u16(), 429 | 503)),
     }
 }
 
+/// However long a peer wants to be left alone, it is not for ever.
+const LONGEST_REST: Duration = Duration::from_secs(24 * 3600);
 /// An answer that brings fewer bytes than this is a crumb, unless it was all that was asked for.
 const CRUMB: u64 = 16 << 10;
 /// Crumbs taken within one call.

@@ -45,7 +45,7 @@ impl Engine {
         !error.is_transient() || tolerance.is_some_and(|tolerance| self.protocol_faults > tolerance)
     }
 
-    fn remember(&mut self, error: &AttemptError) {
+    pub(super) fn remember(&mut self, error: &AttemptError) {
         if self.history.len() == MAX_HISTORY {
             self.history.remove(0);
         }

@@ -5,7 +5,6 @@ use std::ops::Range;
 use super::Engine;
 use super::crew::Member;
 use crate::lease::{Bounds, Lease};
-use crate::priority::Priority;
 use crate::request::Wanted;
 use crate::schedule::{Claimant, Pick, Scene, pick};
 
@@ -15,7 +14,6 @@ struct Errand {
     from: u64,
     until: Option<u64>,
     claimant: Claimant,
-    priority: Priority,
     /// The whole, without a range.
     whole: bool,
 }
@@ -55,15 +53,22 @@ impl Engine {
             return self.send(Errand { whole: held == 0, ..Errand::background(held, None) });
         }
         let claims = self.board.notes().demand.claims(u64::MAX, self.shared.clock.now());
-        if let Some(claim) = claims.into_iter().next() {
-            let (claimant, priority) = (claim.claimant, claim.priority);
-            let until = Some(claim.reach).filter(|end| *end < u64::MAX);
-            self.send(Errand { from: claim.range.start, until, claimant, priority, whole: false });
+        match claims.into_iter().next().filter(|_| !self.past_the_end) {
+            Some(claim) => {
+                let until = Some(claim.reach).filter(|end| *end < u64::MAX);
+                self.send(Errand { from: claim.range.start, until, claimant: claim.claimant, whole: false });
+            }
+            // Somebody waits for nothing but the end of it.
+            None if self.past_the_end || matches!(self.shared.request.wanted, Wanted::Ranges(_)) => {
+                self.send(Errand::background(0, Some(1)));
+            }
+            None => {}
         }
     }
 
     /// One lease at a time, in the order of the bytes: each proves itself by what is held before it.
     fn place_next(&mut self, total: u64) {
+        self.trim();
         if !self.crew.is_empty() {
             return;
         }
@@ -85,11 +90,11 @@ impl Engine {
         for _ in 0..MAX_ROUNDS {
             let Some(pick) = self.pick(total) else { return };
             match pick {
-                Pick::Place { range, claimant, priority } => self.send_for(range, total, claimant, priority),
-                Pick::Split { victim, range, claimant, priority } => {
+                Pick::Place { range, claimant, .. } => self.send_for(range, total, claimant),
+                Pick::Split { victim, range, claimant, .. } => {
                     let cut = self.crew.get(victim).and_then(|member| member.bounds.cut(range.start));
                     if cut.is_some() {
-                        self.send_for(range, total, claimant, priority);
+                        self.send_for(range, total, claimant);
                     }
                 }
                 Pick::Preempt { victim } => {
@@ -118,7 +123,7 @@ impl Engine {
         pick(&scene)
     }
 
-    /// Ends what nobody wants any more, and what is more than there may be.
+    /// Ends what nobody wants any more.
     fn trim(&mut self) {
         let mut unwanted = Vec::new();
         {
@@ -133,20 +138,18 @@ impl Engine {
                 }
             }
         }
-        let staying = self.crew.members().filter(|(id, member)| !member.leaving && !unwanted.contains(id));
-        let newest: Vec<_> = staying.map(|(id, _)| id).skip(self.governor.target()).collect();
-        unwanted.into_iter().chain(newest).for_each(|id| self.crew.end(id));
+        unwanted.into_iter().for_each(|id| self.crew.end(id));
     }
 
-    fn send_for(&mut self, range: Range<u64>, total: u64, claimant: Claimant, priority: Priority) {
+    fn send_for(&mut self, range: Range<u64>, total: u64, claimant: Claimant) {
         // Only what the download wants for itself goes to the open end: others get what they asked for.
         let open = range.end == total && claimant == Claimant::BACKGROUND;
         let until = (!open).then_some(range.end);
-        self.send(Errand { from: range.start, until, claimant, priority, whole: false });
+        self.send(Errand { from: range.start, until, claimant, whole: false });
     }
 
     fn send(&mut self, errand: Errand) {
-        let Errand { from, until, claimant, priority, whole } = errand;
+        let Errand { from, until, claimant, whole } = errand;
         let now = self.shared.clock.now();
         let id = self.crew.next_id();
         let end = until.or_else(|| self.state.total().filter(|_| !whole));
@@ -161,10 +164,11 @@ impl Engine {
             whole,
             fresh: self.state.written.is_empty() && !self.state.identity.is_known() && !whole,
             compare: self.unvouched,
+            reconnect: self.reconnect,
             ignores_ranges: self.ignores_ranges,
             repr_digest: self.repr_digest,
         };
-        let mut member = Member::new(bounds, from, claimant, priority, now);
+        let mut member = Member::new(bounds, from, now);
         member.attempts = self.unpark(from..end.unwrap_or(u64::MAX));
         self.board.notes().demand.served(claimant, now);
         self.crew.add(&self.shared, lease, member);
@@ -175,7 +179,7 @@ impl Engine {
 
 impl Errand {
     fn background(from: u64, until: Option<u64>) -> Self {
-        Self { from, until, claimant: Claimant::BACKGROUND, priority: Priority::Low, whole: false }
+        Self { from, until, claimant: Claimant::BACKGROUND, whole: false }
     }
 
     fn whole() -> Self {

@@ -63,6 +63,7 @@ impl Engine {
         if self.crew.get(lease).is_none_or(|member| member.leaving) {
             return Ok(());
         }
+        self.reconnect = false;
         if answer.restart == Some(RestartReason::RangeIgnored) && !self.crew.is_alone(lease) {
             // Another transfer is under way: it brings everything, and this answer would only begin again.
             self.ignores_ranges = true;
@@ -93,7 +94,7 @@ impl Engine {
             self.fits = true;
         }
         self.scatter_before(take.write_from).await?;
-        if self.crew.len() == 1 {
+        if self.pieces == 1 || self.crew.len() == 1 {
             self.tell(Event::Started {
                 from: take.write_from,
                 total: self.state.total(),
@@ -128,6 +129,7 @@ impl Engine {
 
     pub(super) async fn scatter(&mut self) -> Result<(), FetchErrorKind> {
         if self.state.layout == Layout::Prefix {
+            self.end_checkpoint().await?;
             let generation = self.state.generation;
             self.on_ledger(move |ledger| async move { ledger.scatter(generation).await }).await?;
             self.state.layout = Layout::Map;
@@ -136,6 +138,7 @@ impl Engine {
     }
 
     pub(super) async fn adopt(&mut self, identity: Identity) -> Result<(), FetchErrorKind> {
+        self.end_checkpoint().await?;
         let (generation, adopted) = (self.state.generation, identity.clone());
         self.on_ledger(move |ledger| async move { ledger.adopt(generation, &adopted).await }).await?;
         self.state.identity = identity;

@@ -64,13 +64,15 @@ impl Engine {
 
     /// Takes bytes that readers could not get back off the record, and off what counts as held.
     pub(super) async fn take_unreadable(&mut self) -> Result<(), FetchErrorKind> {
-        let unreadable = std::mem::take(&mut self.board.notes().unreadable);
-        for (generation, range) in unreadable {
+        loop {
+            let first = self.board.notes().unreadable.first().cloned();
+            let Some((generation, range)) = first else { return Ok(()) };
             if generation == self.state.generation {
                 self.lose(range).await?;
             }
+            // Only now: until then it is this list that tells readers that the bytes are missing.
+            self.board.notes().unreadable.remove(0);
         }
-        Ok(())
     }
 
     /// Recorded bytes turned out to be unreadable: the record first, then they are missing.

@@ -35,6 +35,9 @@ impl Worker {
         for hop in 0..=redirect::MAX_REDIRECTS {
             let asked = self.asked(lease, same_origin(&url, &request.url));
             set_range(&mut headers, &asked);
+            if lease.reconnect {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             let deadline = clock.sleep(request.response_timeout);
             let response = tokio::select! {
                 response = transport.get(get(&url, &headers)?) => response?,

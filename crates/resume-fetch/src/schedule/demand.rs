@@ -29,17 +29,25 @@ pub(crate) struct Claim {
     pub(crate) range: Range<u64>,
     /// How far a lease that begins in `range` may go on: one request for all that follows is better than many.
     pub(crate) reach: u64,
-    /// Since when it waits.
+    /// Missing bytes before this are worth ending a less urgent lease; later ones wait for a free slot.
+    pub(crate) pressing: u64,
+    /// Its place in the line of its class: the smaller, the earlier it came.
+    pub(crate) ticket: u64,
+    /// Nobody waits for it yet: it is what a reader will come to.
+    pub(crate) ahead: bool,
+    /// It has waited long enough to take the place of what merely reads ahead.
+    pub(crate) overdue: bool,
+    /// Since when it stands in the line.
     since: Instant,
 }
 
 /// Everything that is wanted of one download.
 #[derive(Debug)]
 pub(crate) struct Demand {
+    /// The last claimant or ticket there was.
     next: u64,
     wanted: Wanted,
-    /// When the rest of the file last got a lease.
-    background_since: Instant,
+    background: Patience,
     requests: BTreeMap<Claimant, Wish>,
     readers: BTreeMap<Claimant, Cursor>,
 }
@@ -49,6 +57,46 @@ struct Wish {
     range: Range<u64>,
     priority: Priority,
     since: Instant,
+    patience: Patience,
+}
+
+/// What a claim has earned by waiting.
+#[derive(Debug)]
+struct Patience {
+    /// When it last got a lease, or came.
+    since: Instant,
+    /// The class its last lease was placed with, and until when it keeps that: what it waited for so long is not to be
+    /// taken away in the same instant.
+    turn: Option<(Priority, Instant)>,
+}
+
+impl Patience {
+    fn new(since: Instant) -> Self {
+        Self { since, turn: None }
+    }
+
+    fn overdue(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= AGEING
+    }
+
+    /// The class of a claim that counts as `own` by itself: one more urgent for each [`AGEING`] that it waits.
+    fn merit(&self, own: Priority, now: Instant) -> Priority {
+        let waited = now.saturating_duration_since(self.since).as_secs() / AGEING.as_secs();
+        let aged = (0..waited.min(2)).fold(own, |priority, _| priority.aged());
+        match self.turn {
+            Some((turn, until)) if now < until => aged.min(turn),
+            _ => aged,
+        }
+    }
+
+    /// It got a lease, and begins to wait anew. A turn is not made longer by using it.
+    fn served(&mut self, own: Priority, now: Instant) {
+        if self.turn.is_none_or(|(_, until)| now >= until) {
+            let merit = self.merit(own, now);
+            self.turn = now.checked_add(TURN).map(|until| (merit, until));
+        }
+        self.since = now;
+    }
 }
 
 /// A reader: where it stands, and how far it looks ahead.
@@ -59,8 +107,16 @@ struct Cursor {
     /// Where it began to read on without a seek.
     from: u64,
     read_ahead: u64,
-    /// It stands still until the byte at `at` is there.
-    blocked: bool,
+    /// What it stands still for.
+    critical: Option<Critical>,
+}
+
+/// What a reader gets for standing still. It keeps it until it has read it all: two readers on one connection take
+/// turns by such pieces, not by every byte that sets one of them free.
+#[derive(Debug)]
+struct Critical {
+    range: Range<u64>,
+    ticket: u64,
 }
 
 impl Cursor {
@@ -69,23 +125,33 @@ impl Cursor {
         let ramp = FIRST_WINDOW.saturating_add(self.at - self.from);
         ramp.min(self.read_ahead)
     }
+
+    /// What is left of the bytes that it stood still for.
+    fn critical(&self) -> Option<Range<u64>> {
+        let range = &self.critical.as_ref()?.range;
+        Some(self.at.max(range.start)..range.end)
+    }
 }
 
 impl Demand {
     pub(crate) fn new(wanted: Wanted, now: Instant) -> Self {
         let (requests, readers) = (BTreeMap::new(), BTreeMap::new());
-        Self { next: 0, wanted, background_since: now, requests, readers }
+        Self { next: 0, wanted, background: Patience::new(now), requests, readers }
+    }
+
+    fn ticket(&mut self) -> u64 {
+        self.next += 1;
+        self.next
     }
 
     fn claimant(&mut self) -> Claimant {
-        self.next += 1;
-        Claimant(self.next)
+        Claimant(self.ticket())
     }
 
     /// Wants `range`, as urgently as `priority`.
     pub(crate) fn request(&mut self, range: Range<u64>, priority: Priority, now: Instant) -> Claimant {
         let claimant = self.claimant();
-        self.requests.insert(claimant, Wish { range, priority, since: now });
+        self.requests.insert(claimant, Wish { range, priority, since: now, patience: Patience::new(now) });
         claimant
     }
 
@@ -93,6 +159,7 @@ impl Demand {
     pub(crate) fn reprioritise(&mut self, claimant: Claimant, priority: Priority) {
         if let Some(wish) = self.requests.get_mut(&claimant) {
             wish.priority = priority;
+            wish.patience.turn = None;
         }
     }
 
@@ -101,7 +168,7 @@ impl Demand {
         let claimant = self.claimant();
         let (at, end) = (range.start, range.end);
         let read_ahead = READ_AHEAD;
-        self.readers.insert(claimant, Cursor { at, end, from: at, read_ahead, blocked: false });
+        self.readers.insert(claimant, Cursor { at, end, from: at, read_ahead, critical: None });
         claimant
     }
 
@@ -112,18 +179,23 @@ impl Demand {
         }
     }
 
-    /// The reader has read up to `at`. Returns whether that makes anything more urgent.
+    /// The reader has read up to `at`.
     pub(crate) fn read_on(&mut self, claimant: Claimant, at: u64) {
         if let Some(cursor) = self.readers.get_mut(&claimant) {
             cursor.at = at.max(cursor.at);
-            cursor.blocked = false;
+            cursor.critical.take_if(|critical| critical.range.end <= cursor.at);
         }
     }
 
     /// The reader stands still: the byte it needs next is missing.
     pub(crate) fn block(&mut self, claimant: Claimant) {
-        if let Some(cursor) = self.readers.get_mut(&claimant) {
-            cursor.blocked = true;
+        let ticket = self.ticket();
+        if let Some(cursor) = self.readers.get_mut(&claimant)
+            && cursor.critical.is_none()
+        {
+            let bytes = (cursor.at - cursor.from).clamp(CRITICAL, CRITICAL_MOST);
+            let range = cursor.at..cursor.at.saturating_add(bytes);
+            cursor.critical = Some(Critical { range, ticket });
         }
     }
 
@@ -131,7 +203,7 @@ impl Demand {
     pub(crate) fn seek(&mut self, claimant: Claimant, at: u64) -> Claimant {
         let Some(cursor) = self.readers.remove(&claimant) else { return claimant };
         let claimant = self.claimant();
-        self.readers.insert(claimant, Cursor { at, from: at, blocked: false, ..cursor });
+        self.readers.insert(claimant, Cursor { at, from: at, critical: None, ..cursor });
         claimant
     }
 
@@ -144,15 +216,10 @@ impl Demand {
     /// A lease was placed for `claimant`.
     pub(crate) fn served(&mut self, claimant: Claimant, now: Instant) {
         if claimant == Claimant::BACKGROUND {
-            self.background_since = now;
+            self.background.served(Priority::Low, now);
+        } else if let Some(wish) = self.requests.get_mut(&claimant) {
+            wish.patience.served(wish.priority, now);
         }
-    }
-
-    /// Whether `claimant` still wants what it wanted.
-    pub(crate) fn lives(&self, claimant: Claimant) -> bool {
-        claimant == Claimant::BACKGROUND
-            || self.requests.contains_key(&claimant)
-            || self.readers.contains_key(&claimant)
     }
 
     /// What has to be written before the download has done what was asked of it: its own wish and every request.
@@ -166,40 +233,61 @@ impl Demand {
         own && self.requests.values().all(|wish| written.covers(&clip(&wish.range, total)))
     }
 
-    /// Every claim, the most urgent first: by class after ageing, then by how long it waits, then by order of arrival.
+    /// Every claim, the most urgent first: by class after ageing, then by order of arrival. In each class what a reader
+    /// will come to stands behind what was asked for, and the rest of the file behind everything that has not waited
+    /// less.
     pub(crate) fn claims(&self, total: u64, now: Instant) -> Vec<Claim> {
         let mut claims = Vec::new();
         for (&claimant, cursor) in &self.readers {
-            let end = cursor.end.min(total);
-            let mut claim = |priority, range: Range<u64>| {
-                // As if it had come just now: an aged claim of the same class goes first.
-                claims.push(Claim { priority, claimant, range: clip(&range, end), reach: end, since: now });
+            let reach = cursor.end.min(total);
+            let blank = Claim {
+                priority: Priority::Critical,
+                claimant,
+                range: 0..0,
+                reach,
+                pressing: u64::MAX,
+                ticket: claimant.0,
+                ahead: false,
+                overdue: false,
+                since: now,
             };
-            if cursor.blocked {
-                claim(Priority::Critical, cursor.at..cursor.at.saturating_add(CRITICAL));
+            if let Some((Critical { ticket, .. }, range)) = cursor.critical.as_ref().zip(cursor.critical()) {
+                claims.push(Claim { range: clip(&range, reach), ticket: *ticket, ..blank.clone() });
             }
-            claim(Priority::High, cursor.at..cursor.at.saturating_add(cursor.window()));
+            let window = cursor.window();
+            let range = clip(&(cursor.at..cursor.at.saturating_add(window)), reach);
+            // A window that was full a moment ago always lacks its last bytes: it is refilled by halves.
+            let pressing = cursor.at.saturating_add(window.div_ceil(2));
+            claims.push(Claim { priority: Priority::High, range, pressing, ahead: true, ..blank });
         }
-        for (&claimant, Wish { range, priority, since }) in &self.requests {
-            let (range, since) = (clip(range, total), *since);
-            let (priority, reach) = (aged(*priority, since, now), range.end);
-            claims.push(Claim { priority, claimant, range, reach, since });
+        for (&claimant, Wish { range, priority, since, patience }) in &self.requests {
+            let range = clip(range, total);
+            let priority = patience.merit(*priority, now);
+            // Among those who stand still tickets alone count: readers have no other time of arrival.
+            let since = if priority == Priority::Critical { now } else { *since };
+            let (ticket, overdue) = (claimant.0, patience.overdue(now));
+            let (reach, pressing, ahead) = (range.end, u64::MAX, false);
+            claims.push(Claim { priority, claimant, range, reach, pressing, ticket, ahead, overdue, since });
         }
-        let since = self.background_since;
         let own = match &self.wanted {
             Wanted::Whole => vec![0..total],
             Wanted::Ranges(ranges) => ranges.iter().map(|range| clip(&range, total)).collect(),
             Wanted::OnDemand => Vec::new(),
         };
+        let overdue = self.background.overdue(now);
         claims.extend(own.into_iter().map(|range| Claim {
-            priority: aged(Priority::Low, since, now),
+            priority: self.background.merit(Priority::Low, now),
             claimant: Claimant::BACKGROUND,
             reach: range.end,
             range,
-            since,
+            pressing: u64::MAX,
+            ticket: Claimant::BACKGROUND.0,
+            ahead: false,
+            overdue,
+            since: if overdue { self.background.since } else { now },
         }));
         claims.retain(|claim| !claim.range.is_empty());
-        claims.sort_by_key(|claim| (claim.priority, claim.since, claim.claimant));
+        claims.sort_by_key(|claim| (claim.priority, claim.since, claim.ticket));
         claims
     }
 
@@ -207,7 +295,7 @@ impl Demand {
     pub(crate) fn priority_of(&self, offset: u64) -> Option<Priority> {
         let in_window = |from: u64, length: u64| (from..from.saturating_add(length)).contains(&offset);
         let readers = self.readers.values().filter(|cursor| offset < cursor.end).filter_map(|cursor| {
-            if cursor.blocked && in_window(cursor.at, CRITICAL) {
+            if cursor.critical().is_some_and(|critical| critical.contains(&offset)) {
                 return Some(Priority::Critical);
             }
             in_window(cursor.at, cursor.window()).then_some(Priority::High)
@@ -215,7 +303,7 @@ impl Demand {
         let requests = self.requests.values().filter(|wish| wish.range.contains(&offset));
         let own = match &self.wanted {
             Wanted::Whole => true,
-            Wanted::Ranges(ranges) => ranges.covers(&(offset..offset.saturating_add(1))),
+            Wanted::Ranges(ranges) => ranges.available_from(offset) > offset,
             Wanted::OnDemand => false,
         };
         readers.chain(requests.map(|wish| wish.priority)).chain(own.then_some(Priority::Low)).min()
@@ -238,21 +326,21 @@ impl Demand {
     }
 }
 
-/// A claim rises one class for each [`AGEING`] that it waits.
-fn aged(priority: Priority, since: Instant, now: Instant) -> Priority {
-    let waited = now.saturating_duration_since(since).as_secs() / AGEING.as_secs();
-    (0..waited.min(2)).fold(priority, |priority, _| priority.aged())
-}
-
 fn clip(range: &Range<u64>, end: u64) -> Range<u64> {
     range.start.min(end)..range.end.min(end)
 }
 
 /// How long a claim waits before it counts as one class more urgent.
 const AGEING: Duration = Duration::from_secs(15);
-/// How many bytes under a blocked reader are critical.
+/// How long it keeps the class it has reached, once it has a lease.
+const TURN: Duration = Duration::from_secs(5);
+/// How many bytes under a blocked reader are critical at least, and at most once it has read that many in one go.
 const CRITICAL: u64 = 256 << 10;
+const CRITICAL_MOST: u64 = 1 << 20;
 /// How far a reader looks ahead that has just begun, or just moved.
 const FIRST_WINDOW: u64 = 4 << 20;
 /// How far a reader looks ahead at most, unless told otherwise.
 const READ_AHEAD: u64 = 32 << 20;
+
+#[cfg(test)]
+mod tests;

@@ -57,10 +57,16 @@ impl Governor {
 
     /// The peer does not want that many: one fewer than there were, and no more before `hint` or a while has passed.
     pub(crate) fn refused(&mut self, now: Instant, others: usize, hint: Option<Duration>) {
+        let first = !self.holds(now);
         self.target = others.clamp(1, self.connections.limit());
         self.before = None;
         self.window = None;
-        self.hold(now, hint.unwrap_or_default().max(self.pause));
+        self.hold(now, hint.unwrap_or_default());
+        // Several refused at the same time are one refusal.
+        if first {
+            self.hold(now, self.pause);
+            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        }
     }
 
     /// The peer does not serve ranges: never more than one.
@@ -72,7 +78,10 @@ impl Governor {
     /// Takes a reading. Call it at [`Governor::TICK`] or more often.
     pub(crate) fn read(&mut self, reading: Reading) {
         let Reading { now, received, flowing, .. } = reading;
-        if !self.connections.adaptive || flowing == 0 {
+        if !self.connections.adaptive {
+            return self.recover(now);
+        }
+        if flowing == 0 {
             self.window = None;
             return;
         }
@@ -92,8 +101,20 @@ impl Governor {
             return;
         }
         self.window = None;
+        let rate = received.saturating_sub(base) as f64 / elapsed.as_secs_f64();
         if flowing == self.target {
-            self.judge(reading, received.saturating_sub(base) as f64 / elapsed.as_secs_f64());
+            self.judge(reading, rate);
+        } else if self.before.is_some() && flowing + 1 == self.target {
+            // The newest has not come yet, or is gone again: this is what there is without it.
+            self.before = Some(rate);
+        }
+    }
+
+    /// A fixed number that the peer did not want is tried again, one by one.
+    fn recover(&mut self, now: Instant) {
+        if self.target < self.connections.limit() && !self.holds(now) {
+            self.target += 1;
+            self.hold(now, self.pause);
         }
     }
 
@@ -108,17 +129,21 @@ impl Governor {
             return;
         }
         let throttled = reading.limit.is_some_and(|limit| rate >= limit as f64 * FILLED);
-        let waits = self.not_before.is_some_and(|at| reading.now < at);
-        if self.target < self.connections.limit() && !throttled && !waits && reading.missing >= WORTH_A_TRIAL
-        {
+        let room = self.target < self.connections.limit() && !self.holds(reading.now);
+        // As long as nothing comes there is nothing to be compared.
+        if room && rate > 0.0 && !throttled && reading.missing >= WORTH_A_TRIAL {
             self.before = Some(rate);
             self.target += 1;
         }
     }
 
     fn hold(&mut self, now: Instant, pause: Duration) {
-        let until = now.checked_add(pause);
+        let until = now.checked_add(pause.min(LONGEST_HOLD));
         self.not_before = self.not_before.max(until);
+    }
+
+    fn holds(&self, now: Instant) -> bool {
+        self.not_before.is_some_and(|at| now < at)
     }
 
     /// Longest time between two readings.
@@ -138,3 +163,8 @@ const WORTH_A_TRIAL: u64 = 4 << 20;
 /// How long after a failed trial the next one comes, doubling up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(160);
+/// A hint that says more is as good as never, and may lie beyond the end of time.
+const LONGEST_HOLD: Duration = Duration::from_secs(24 * 3600);
+
+#[cfg(test)]
+mod tests;

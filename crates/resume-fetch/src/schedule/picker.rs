@@ -3,7 +3,12 @@
 //! It looks at everything anew each time. Bytes are missing when they are not written, not being fetched and not
 //! waiting for another try; the most urgent claim with missing bytes gets the next lease. When nothing is missing, the
 //! largest lease is split, so that the last piece is never the slow one.
+//!
+//! Who makes room when every slot is taken: a lease that serves a less urgent class; among readers that stand still the
+//! one that came last; and what merely reads ahead, for whoever has waited long. Nobody else, so two never drive each
+//! other out in turn.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::{Claim, Claimant};
@@ -59,80 +64,195 @@ pub(crate) enum Pick {
 }
 
 /// Decides what to do next; `None` when everything that can be done is being done.
+///
+/// Carry it out, then ask again. Every placed lease is at least as urgent as the claim it was placed for, and only what
+/// is less urgent makes room, so asking comes to an end.
 pub(crate) fn pick(scene: &Scene<'_>) -> Option<Pick> {
-    let free = scene.running.len() < scene.slots;
-    if let Some(pick) = scene.claims.iter().find_map(|claim| unserved(scene, claim)) {
-        let urgency = match &pick {
-            Pick::Place { priority, .. } | Pick::Split { priority, .. } => *priority,
-            Pick::Preempt { .. } => return Some(pick),
-        };
-        // Claims are in order: what this one cannot drive out, none of the others can.
-        return if free { Some(pick) } else { victim(scene, urgency) };
+    // A lease that has got its last byte makes room by itself.
+    let leaving = scene.running.iter().filter(|running| running.at >= running.span.end).count();
+    if scene.running.len() < scene.slots {
+        return most_urgent(scene).map(|need| need.pick).or_else(|| split(scene));
     }
-    if free { split(scene) } else { None }
+    let weakest = weakest(scene)?;
+    let surplus = scene.running.len() - leaving > scene.slots.max(1);
+    let outdone = leaving == 0 && {
+        let claims = scene.claims.iter().filter(|claim| weakest.yields_to(claim, claim.priority));
+        let mut needs = claims.filter_map(|claim| unserved(scene, claim));
+        needs.any(|need| need.pressing && weakest.yields_to(need.claim, need.priority))
+    };
+    (surplus || outdone).then_some(Pick::Preempt { victim: weakest.id })
+}
+
+/// Bytes that nobody is about to bring.
+struct Need<'a> {
+    claim: &'a Claim,
+    priority: Priority,
+    /// Whether it is reason enough to end another lease.
+    pressing: bool,
+    pick: Pick,
+}
+
+/// What a free slot is for: the first claim with a need, though a claim whose first bytes are on their way stands behind
+/// those that have got nothing, and a window that only lacks its last bytes behind all.
+fn most_urgent<'a>(scene: &Scene<'a>) -> Option<Need<'a>> {
+    let mut best: Option<Need<'_>> = None;
+    for claim in scene.claims {
+        if best.as_ref().is_some_and(|best| best.pressing && best.priority <= claim.priority) {
+            break;
+        }
+        let rank = |need: &Need<'_>| (!need.pressing, need.priority);
+        if let Some(need) = unserved(scene, claim)
+            && best.as_ref().is_none_or(|best| rank(&need) < rank(best))
+        {
+            best = Some(need);
+        }
+    }
+    best
 }
 
 /// The first bytes of `claim` that nobody is about to bring.
-fn unserved(scene: &Scene<'_>, claim: &Claim) -> Option<Pick> {
-    let (claimant, priority) = (claim.claimant, claim.priority);
-    let near = NEAR.max((scene.rate * NEAR_TIME) as u64);
+fn unserved<'a>(scene: &Scene<'_>, claim: &'a Claim) -> Option<Need<'a>> {
+    let claimant = claim.claimant;
+    let head = head(scene, claim)?;
     for gap in scene.written.gaps(claim.range.clone()) {
         let mut at = gap.start;
         while at < gap.end {
+            let priority = if at == head { claim.priority } else { behind_the_head(claim.priority) };
+            let need = |pick| Some(Need { claim, priority, pressing: at < claim.pressing, pick });
             if let Some(running) = scene.running.iter().find(|running| running.span.contains(&at)) {
-                let far = at > running.at.saturating_add(near);
-                if far && running.priority.is_none_or(|theirs| priority < theirs) {
-                    let range = at..running.span.end.min(claim.reach.max(at + 1));
-                    return Some(Pick::Split { victim: running.id, range, claimant, priority });
+                let theirs = Standing::of(scene, running).priority;
+                // Whoever stands still, or soon would, does not wait for a lease that is as urgent somewhere else;
+                // the other classes are patient.
+                let outranks =
+                    |theirs| priority < theirs || (priority == theirs && priority <= Priority::High);
+                if at > close_to(scene, running) && theirs.is_none_or(outranks) {
+                    let range = at..running.span.end.min(claim.reach);
+                    return need(Pick::Split { victim: running.id, range, claimant, priority });
                 }
                 at = running.span.end;
             } else if let Some(parked) = scene.parked.iter().find(|parked| parked.contains(&at)) {
                 at = parked.end;
             } else {
                 let range = at..free_until(scene, at, claim.reach);
-                return Some(Pick::Place { range, claimant, priority });
+                return need(Pick::Place { range, claimant, priority });
             }
         }
     }
     None
 }
 
+/// The first missing byte of `claim`: the one that whoever stands still stands still for.
+fn head(scene: &Scene<'_>, claim: &Claim) -> Option<u64> {
+    scene.written.gaps(claim.range.clone()).next().map(|gap| gap.start)
+}
+
+/// Bytes behind the first missing one are not critical while that one is on its way: nobody is to have a second lease
+/// as long as somebody else stands still without any.
+fn behind_the_head(priority: Priority) -> Priority {
+    priority.max(Priority::High)
+}
+
+/// The last byte that `running` brings sooner than a new request would.
+fn close_to(scene: &Scene<'_>, running: &Running) -> u64 {
+    // Until a lease has a rate of its own, its share of the whole.
+    let share = scene.rate / scene.running.len().max(1) as f64;
+    let rate = if running.rate > 0.0 { running.rate } else { share };
+    running.at.saturating_add(NEAR.max((rate * NEAR_TIME) as u64))
+}
+
 /// Up to where the bytes from `at` on are missing, unleased and not parked, within `reach`.
 fn free_until(scene: &Scene<'_>, at: u64, reach: u64) -> u64 {
     let written = scene.written.gaps(at..reach).next().map_or(at, |gap| gap.end);
-    let leased = scene.running.iter().map(|running| running.span.start);
+    let leased =
+        scene.running.iter().filter(|running| !running.span.is_empty()).map(|running| running.span.start);
     let parked = scene.parked.iter().map(|parked| parked.start);
     leased.chain(parked).filter(|start| *start > at).fold(written, u64::min)
 }
 
-/// The least urgent lease, when it is less urgent than `priority`. Of several the one with the most left to do.
-fn victim(scene: &Scene<'_>, priority: Priority) -> Option<Pick> {
-    let worst = scene.running.iter().max_by_key(|running| (class(running), running.span.end - running.at))?;
-    (class(worst) > Some(priority).map_or(u8::MAX, |priority| priority as u8))
-        .then_some(Pick::Preempt { victim: worst.id })
+/// What a lease is worth at this moment, by the most urgent claim whose bytes it is about to bring.
+struct Standing {
+    id: LeaseId,
+    /// `None` when it brings nothing that anybody waits for.
+    priority: Option<Priority>,
+    ahead: bool,
+    ticket: u64,
+    left: u64,
 }
 
-fn class(running: &Running) -> u8 {
-    running.priority.map_or(u8::MAX, |priority| priority as u8)
-}
-
-/// Halves the largest lease, when it is worth another request.
-fn split(scene: &Scene<'_>) -> Option<Pick> {
-    let largest = scene
-        .running
-        .iter()
-        .filter(|running| running.answered && running.priority.is_some())
-        .max_by_key(|running| running.span.end.saturating_sub(running.at))?;
-    let left = largest.span.end.saturating_sub(largest.at);
-    // At the end of a download over several connections time counts, not bytes: nothing is to hang at 99 %.
-    let drags =
-        scene.parallel && left >= SPLIT_TAIL && left as f64 > largest.rate * TAIL_TIME && largest.rate > 0.0;
-    if left < SPLIT_FROM && !drags {
-        return None;
+impl Standing {
+    fn of(scene: &Scene<'_>, running: &Running) -> Self {
+        let about_to = running.at..running.span.end.min(close_to(scene, running).saturating_add(1));
+        let served = scene.claims.iter().filter(|claim| {
+            claim.range.start < about_to.end && about_to.start < claim.range.end && !about_to.is_empty()
+        });
+        let best = served
+            .map(|claim| {
+                let first = head(scene, claim).is_some_and(|head| running.span.contains(&head));
+                (if first { claim.priority } else { behind_the_head(claim.priority) }, claim)
+            })
+            .min_by_key(|(priority, _)| *priority);
+        Self {
+            id: running.id,
+            priority: best.map(|(priority, _)| priority),
+            ahead: best.is_some_and(|(_, claim)| claim.ahead),
+            ticket: best.map_or(0, |(_, claim)| claim.ticket),
+            left: left(running, running.span.end),
+        }
     }
-    let range = largest.at + left / 2..largest.span.end;
-    let priority = largest.priority.unwrap_or(Priority::Low);
-    Some(Pick::Split { victim: largest.id, range, claimant: Claimant::BACKGROUND, priority })
+
+    /// Orders leases by who has to go first: the greatest.
+    fn weakness(&self) -> (u8, bool, u64, u64) {
+        let class = self.priority.map_or(u8::MAX, |priority| priority as u8);
+        let ticket = if self.priority == Some(Priority::Critical) { self.ticket } else { 0 };
+        (class, self.ahead, ticket, self.left)
+    }
+
+    /// Whether this lease is to end for `claim`, whose missing bytes are as urgent as `priority`.
+    fn yields_to(&self, claim: &Claim, priority: Priority) -> bool {
+        let Some(ours) = self.priority else { return true };
+        match priority.cmp(&ours) {
+            Ordering::Less => true,
+            Ordering::Greater => false,
+            // Who stood still first goes first: a reader that has got its piece stands behind the others again.
+            Ordering::Equal if ours == Priority::Critical => claim.ticket < self.ticket,
+            Ordering::Equal => self.ahead && claim.overdue && !claim.ahead,
+        }
+    }
+}
+
+/// The lease that makes room first: the least urgent, and of several the one with the most left to do.
+fn weakest(scene: &Scene<'_>) -> Option<Standing> {
+    let running = scene.running.iter().filter(|running| running.at < running.span.end);
+    running.map(|running| Standing::of(scene, running)).max_by_key(Standing::weakness)
+}
+
+/// Bytes up to `end` that `running` has yet to get.
+fn left(running: &Running, end: u64) -> u64 {
+    end.min(running.span.end).saturating_sub(running.at)
+}
+
+/// Halves the largest lease, when it is worth another request; at the tail the slowest.
+fn split(scene: &Scene<'_>) -> Option<Pick> {
+    let wanted: RangeSet = scene.claims.iter().map(|claim| claim.range.clone()).collect();
+    // Beyond what is wanted by now a lease is not in a hurry.
+    let leases = || {
+        let answered = scene.running.iter().filter(|running| running.answered && running.priority.is_some());
+        answered.map(|running| (running, left(running, wanted.available_from(running.at))))
+    };
+    let largest = leases().max_by_key(|(_, left)| *left).filter(|(_, left)| *left >= SPLIT_FROM);
+    // At the end of a download over several connections time counts, not bytes: nothing is to hang at 99 %.
+    let drags = |(running, left): &(&Running, u64)| {
+        *left >= SPLIT_TAIL && running.rate > 0.0 && *left as f64 > running.rate * TAIL_TIME
+    };
+    let small = wanted.iter().last().is_none_or(|run| run.end < ONE_REQUEST);
+    let tail = || {
+        let time = |(running, left): &(&Running, u64)| *left as f64 / running.rate;
+        leases().filter(drags).max_by(|one, other| time(one).total_cmp(&time(other)))
+    };
+    let (running, left) = largest.or_else(|| if scene.parallel && !small { tail() } else { None })?;
+    let range = running.at + left / 2..running.span.end;
+    let priority = running.priority.unwrap_or(Priority::Low);
+    Some(Pick::Split { victim: running.id, range, claimant: Claimant::BACKGROUND, priority })
 }
 
 /// A lease with at least this many bytes left is worth splitting.
@@ -140,7 +260,12 @@ const SPLIT_FROM: u64 = 4 << 20;
 /// At the tail of a parallel download, a lease that would go on for longer than [`TAIL_TIME`] is split down to this.
 const SPLIT_TAIL: u64 = 256 << 10;
 const TAIL_TIME: f64 = 4.0;
+/// A file smaller than this is fetched by one request.
+const ONE_REQUEST: u64 = 1 << 20;
 /// A lease that is this close to a byte brings it sooner than a new request would.
 const NEAR: u64 = 1 << 20;
 /// The same, as seconds at the current rate.
 const NEAR_TIME: f64 = 0.25;
+
+#[cfg(test)]
+mod tests;

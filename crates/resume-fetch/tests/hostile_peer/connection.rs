@@ -1,9 +1,10 @@
 //! Connections that break, and messages that are none.
 
-use crate::HALF;
-use crate::common::{FILE, KIB, Lab, MIB, SEED, file, once, policy};
 use resume_fetch::{AttemptError, Event, FetchErrorKind};
 use scripted_peer::{Answer, Gate};
+
+use crate::HALF;
+use crate::common::{FILE, KIB, Lab, MIB, SEED, file, once, policy};
 
 #[tokio::test]
 async fn a_body_cut_anywhere_in_any_way_is_continued_at_the_byte_where_it_was_cut() {

@@ -44,6 +44,23 @@ async fn an_answer_can_wait_for_the_request_it_is_meant_for() {
 }
 
 #[tokio::test]
+async fn a_rule_holds_for_every_request_that_fits_and_knows_how_many_there_are() {
+    let peer = serving(7, 10).await;
+    let gate = Gate::closed();
+    peer.script("/file", [Answer::hold_head(&gate)]);
+    peer.whenever("/file", |request| (request.at_once > 1).then(|| Answer::status(429)));
+    let mut first = ask(&peer, "/file", "Connection: close\r\n").await;
+    gate.parked(1).await;
+    for _ in 0..2 {
+        assert_eq!(get(&peer, "/file", "").await.status(), "429");
+    }
+    gate.release();
+    assert_eq!(read_to_end(&mut first).await.status(), "200");
+    assert_eq!(get(&peer, "/file", "").await.status(), "200");
+    assert_eq!(peer.most_at_once("/file"), 2);
+}
+
+#[tokio::test]
 async fn head_is_honest_and_uses_no_answer() {
     let peer = serving(7, 10).await;
     peer.script("/file", [Answer::status(500)]);
