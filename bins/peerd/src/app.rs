@@ -17,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Loaded, ResolvedPaths};
 use crate::downloads::{Downloads, Peers, Settings};
+use crate::events::Events;
 use crate::exit::Exit;
-use crate::http::admin::{AdminApi, AdminOptions, AllowedHosts};
+use crate::http::admin::{AdminApi, AdminOptions, AllowedHosts, Limits};
 use crate::http::auth::{Key, KeyDigest, KeySpec, Keys, Refusal};
 use crate::http::client_address::TrustedProxies;
 use crate::http::events::ServeEvents;
@@ -36,6 +37,8 @@ pub struct App {
     _locks: Vec<StateLock>,
     registry: Registry,
     downloads: Downloads,
+    events: Arc<Events>,
+    clock: SharedClock,
     library: Arc<Library>,
     peer: (Server, Arc<PeerApi>),
     admin: (Server, Arc<AdminApi>),
@@ -77,18 +80,28 @@ impl App {
         }
         let registry = Registry::open(&paths.registry, &Options::default()).await?;
         let key = state_dir::admin_key(&paths.state)?;
-        prepare_directories(&paths)?;
+        let expected = crate::downloads::expects_parts_in(&registry, &paths.incomplete).await;
+        // A disk that is not mounted is waited for, not replaced by an empty directory.
+        if paths.incomplete.is_dir() || !expected.context("cannot read the registry")? {
+            prepare_directories(&paths)?;
+        }
 
         let metrics = Arc::new(Metrics::new());
+        let events = Events::open(&registry, Arc::clone(&metrics), &clock).await;
+        let events = events.context("cannot read the registry")?;
         let library = Arc::new(library(&config, Arc::clone(&clock)).map_err(|error| invalid(&error))?);
         let downloads =
-            downloads(&config, &paths, registry.clone(), Arc::clone(&clock), Arc::clone(&metrics))?;
+            downloads(&config, &paths, registry.clone(), Arc::clone(&clock), Arc::clone(&events))?;
+        let upload = RateLimiter::new(Arc::clone(&clock), NonZeroU64::new(config.limits.up.bytes()).into());
+        let limits = Limits { down: downloads.limit_down().clone(), up: upload.clone() };
         let admin_key =
             Key { name: "admin".to_owned(), digest: KeyDigest::of(key.expose()), scope: Scope::All };
         let admin = AdminApi::new(
             downloads.clone(),
             Arc::clone(&library),
             Arc::clone(&metrics),
+            Arc::clone(&events),
+            limits,
             Keys::new(config.admin.require_key, [admin_key]),
             AdminOptions {
                 metrics_key: config.admin.metrics_key && config.admin.require_key,
@@ -99,7 +112,7 @@ impl App {
             Arc::clone(&library),
             Arc::new(inbound_keys(&config)),
             Arc::new(ServeMetrics(metrics)),
-            peer_options(&config, Arc::clone(&clock)),
+            peer_options(&config, upload),
         );
         let options = server_options(&config);
         let peer_server = bind(&config.server.listen, options.clone()).await?;
@@ -108,6 +121,8 @@ impl App {
             _locks: locks,
             registry,
             downloads,
+            events,
+            clock,
             library,
             peer: (peer_server, peer),
             admin: (admin_server, admin),
@@ -122,7 +137,11 @@ impl App {
     /// When the queue cannot be recovered.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         self.introduce();
-        let Self { registry, downloads, library, peer, admin, grace, _locks, .. } = self;
+        let Self { registry, downloads, events, clock, library, peer, admin, grace, _locks, .. } = self;
+        let numbers = tokio::spawn({
+            let (events, registry, clock) = (Arc::clone(&events), registry.clone(), Arc::clone(&clock));
+            async move { events.keep_numbers(&registry, &clock).await }
+        });
         // Before the first answer, so that nobody is shown a row as the crash left it.
         downloads.start().await?;
         let stop = CancellationToken::new();
@@ -140,11 +159,16 @@ impl App {
         shutdown.await;
         tracing::info!("stopping: transfers reach a checkpoint first");
         stop.cancel();
+        events.close();
         downloads.stop(grace).await;
         for server in serving {
             server.await.ok();
         }
         watch.await.ok();
+        numbers.abort();
+        if let Err(error) = events.finish(&registry, &clock).await {
+            tracing::warn!(error = %resume_fetch::describe(&error), "the next start skips some event numbers");
+        }
         registry.close().await;
         tracing::info!("stopped");
         Ok(())
@@ -187,17 +211,17 @@ fn downloads(
     paths: &ResolvedPaths,
     registry: Registry,
     clock: SharedClock,
-    metrics: Arc<Metrics>,
+    events: Arc<Events>,
 ) -> anyhow::Result<Downloads> {
     let settings = Settings::new(config, paths)?;
-    let client =
-        reqwest::Client::builder().no_proxy().user_agent(concat!("peerd/", env!("CARGO_PKG_VERSION")));
-    let transport = ReqwestTransport::from_builder(client, config.downloads.connect_timeout)?;
+    let transport = ReqwestTransport::with_settings(config.downloads.connect_timeout, |client| {
+        client.no_proxy().user_agent(concat!("peerd/", env!("CARGO_PKG_VERSION")))
+    })?;
     let shared: Arc<dyn Transport> = Arc::new(transport.clone());
     let peers = Peers::new(&config.peers, shared, Arc::clone(&clock))?;
     let mut rng = fastrand::Rng::new();
     let fetcher = Fetcher::new(transport, Arc::clone(&clock), rng.fork());
-    Ok(Downloads::new(registry, settings, peers, fetcher, clock, metrics, rng))
+    Ok(Downloads::new(registry, settings, peers, fetcher, clock, events, rng))
 }
 
 fn inbound_keys(config: &Config) -> Keys {
@@ -211,14 +235,14 @@ fn inbound_keys(config: &Config) -> Keys {
     Keys::new(config.auth.require_key, keys)
 }
 
-fn peer_options(config: &Config, clock: SharedClock) -> PeerOptions {
+fn peer_options(config: &Config, upload: RateLimiter) -> PeerOptions {
     let failed_limit = config.auth.failed_limit;
     PeerOptions {
         name: node_name(),
         failed_limit: Arc::new(FailedLimit::new(failed_limit.max, failed_limit.per)),
         key_slots: KeySlots::new(config.server.max_connections_per_key as usize),
         trusted_proxies: TrustedProxies::new(config.server.trusted_proxies.clone()),
-        upload: RateLimiter::new(clock, NonZeroU64::new(config.limits.up.bytes()).into()),
+        upload,
     }
 }
 

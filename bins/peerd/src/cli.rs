@@ -8,9 +8,15 @@ mod client;
 mod config;
 mod demo;
 mod get;
+mod healthcheck;
+mod limits;
 mod ls;
+mod orders;
 mod serve;
+mod share;
 mod signals;
+mod stream;
+mod watch;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -18,6 +24,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use self::orders::Verb;
 use crate::exit::Exit;
 
 /// Moves large files between machines that trust each other, over plain HTTP, so that nothing is ever lost.
@@ -93,6 +100,26 @@ enum Command {
     Ls(ls::Ls),
     /// Show one download
     Show(ls::Show),
+    /// Follow downloads as they go on
+    Watch(watch::Watch),
+    /// Set downloads aside; what they have is kept
+    Pause(orders::Order),
+    /// Put paused downloads back in line
+    Resume(orders::Order),
+    /// Try failed or waiting downloads again at once
+    Retry(orders::Order),
+    /// Give downloads up, and their unfinished bytes; the rows stay
+    Cancel(orders::Order),
+    /// Forget downloads
+    Rm(orders::Rm),
+    /// Move a download forward or back in the queue
+    Priority(orders::Priority),
+    /// Show or set how fast the daemon may move bytes
+    Limits(limits::Limits),
+    /// Look at the shares of the daemon
+    Share(share::Share),
+    /// Ask whether the daemon is alive
+    Healthcheck(healthcheck::Healthcheck),
     /// Check the configuration and name every problem
     CheckConfig(config::CheckConfig),
     /// Look at the configuration
@@ -131,6 +158,16 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Add(command) => block_on(command.run(&global)),
         Command::Ls(command) => block_on(command.run(&global)),
         Command::Show(command) => block_on(command.run(&global)),
+        Command::Watch(command) => block_on(command.run(&global)),
+        Command::Pause(command) => block_on(command.run(Verb::Pause, &global)),
+        Command::Resume(command) => block_on(command.run(Verb::Resume, &global)),
+        Command::Retry(command) => block_on(command.run(Verb::Retry, &global)),
+        Command::Cancel(command) => block_on(command.run(Verb::Cancel, &global)),
+        Command::Rm(command) => block_on(command.run(&global)),
+        Command::Priority(command) => block_on(command.run(&global)),
+        Command::Limits(command) => block_on(command.run(&global)),
+        Command::Share(command) => block_on(command.run(&global)),
+        Command::Healthcheck(command) => block_on(command.run(&global)),
         Command::CheckConfig(command) => command.run(&global),
         Command::Config(command) => command.run(&global),
         Command::Version(Version { json: false }) => say(env!("CARGO_PKG_VERSION")),

@@ -7,6 +7,7 @@
 //!
 //! Nothing here knows HTTP routes, the command line or where the configuration came from.
 
+mod disk;
 mod intake;
 mod ledger;
 mod orders;
@@ -21,6 +22,7 @@ mod worker;
 
 use std::collections::HashMap;
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,12 +33,13 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::metrics::Metrics;
+use self::disk::Disk;
+use crate::events::{Event, Events, Step, Subject};
 
 pub use intake::{AddError, AddRequest, Source};
 pub use orders::OrderError;
 pub use peers::{Peer, Peers};
-pub(crate) use scheduler::free_bytes;
+pub(crate) use recovery::expects_parts_in;
 pub use settings::Settings;
 pub use view::DownloadView;
 
@@ -53,9 +56,10 @@ struct Shared {
     peers: Peers,
     fetcher: Fetcher,
     clock: SharedClock,
-    metrics: Arc<Metrics>,
+    events: Arc<Events>,
     permits: Permits,
     limit_down: RateLimiter,
+    disk: Disk,
     /// Something changed that may let a row run.
     wake: Notify,
     running: Mutex<HashMap<DownloadId, Running>>,
@@ -88,6 +92,8 @@ enum Intent {
     Pause,
     /// The operator gave it up, and its bytes.
     Cancel,
+    /// The disk is nearly full; it waits until there is room again.
+    MakeRoom,
 }
 
 impl Downloads {
@@ -98,7 +104,21 @@ impl Downloads {
         peers: Peers,
         fetcher: Fetcher,
         clock: SharedClock,
-        metrics: Arc<Metrics>,
+        events: Arc<Events>,
+        rng: fastrand::Rng,
+    ) -> Self {
+        Self::on(Disk::new(disk::free_bytes), registry, settings, peers, fetcher, clock, events, rng)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "every piece the service is made of")]
+    fn on(
+        disk: Disk,
+        registry: Registry,
+        settings: Settings,
+        peers: Peers,
+        fetcher: Fetcher,
+        clock: SharedClock,
+        events: Arc<Events>,
         rng: fastrand::Rng,
     ) -> Self {
         let permits = NonZeroUsize::new(settings.max_concurrent).unwrap_or(NonZeroUsize::MIN);
@@ -110,7 +130,8 @@ impl Downloads {
             peers,
             fetcher,
             clock,
-            metrics,
+            events,
+            disk,
             wake: Notify::new(),
             running: Mutex::default(),
             rng: Mutex::new(rng),
@@ -158,6 +179,21 @@ impl Downloads {
         &self.shared.settings
     }
 
+    /// The limit on all downloads together.
+    pub fn limit_down(&self) -> &RateLimiter {
+        &self.shared.limit_down
+    }
+
+    /// Whether the queue waits because too little room is left where downloads grow.
+    pub fn disk_is_low(&self) -> bool {
+        self.shared.disk.is_low()
+    }
+
+    /// Bytes that may still be written below `dir`; `None` when the filesystem does not say.
+    pub async fn free_bytes(&self, dir: &Path) -> Option<u64> {
+        self.shared.disk.free(dir).await
+    }
+
     /// Number of downloads running now.
     pub fn running(&self) -> usize {
         self.shared.running().len()
@@ -167,6 +203,11 @@ impl Downloads {
 impl Shared {
     fn now(&self) -> Timestamp {
         self.clock.wall().into()
+    }
+
+    /// Tells whoever listens what happened to a download.
+    fn tell<'a>(&self, of: impl Into<Subject<'a>>, step: Step<'_>) {
+        self.events.record(&Event::Download(of.into(), step));
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<DownloadId, Running>> {

@@ -12,6 +12,8 @@ pub enum Exit {
     General = 1,
     /// The command line is wrong.
     Usage = 2,
+    /// Some of several failed.
+    Some = 3,
     /// No such id or name on our own daemon.
     NotFound = 4,
     /// The download failed for good.

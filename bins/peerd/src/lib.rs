@@ -2,7 +2,7 @@
 //!
 //! [`app`] says which pieces exist and how they meet; everything else is one of those pieces. Bytes out:
 //! [`http`] → [`library`] → `range-http`. Bytes in: [`downloads`] → `download-registry`, `resume-fetch`, `retry-kit`.
-//! [`config`] is read once at the start, [`cli`] is what people type.
+//! [`events`] is where all of it is told. [`config`] is read once at the start, [`cli`] is what people type.
 
 // The daemon is where time, chance and the environment enter: it hands them to the libraries.
 #![allow(
@@ -14,6 +14,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod downloads;
+pub mod events;
 pub mod exit;
 pub mod failure;
 pub mod http;

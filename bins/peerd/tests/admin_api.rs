@@ -8,6 +8,8 @@ mod adding;
 mod changing;
 #[path = "admin_api/health.rs"]
 mod health;
+#[path = "admin_api/limits.rs"]
+mod limits;
 #[path = "admin_api/listing.rs"]
 mod listing;
 mod support;

@@ -4,8 +4,6 @@
 mod drain;
 #[path = "restart/kill.rs"]
 mod kill;
-#[path = "restart/recovery.rs"]
-mod recovery;
 #[path = "restart/refused.rs"]
 mod refused;
 mod support;

@@ -15,6 +15,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let row = registry.get(id).await?.ok_or("there is no such download")?;
     println!("{} is {}, generation {}, {} bytes durable", row.url, row.state, row.generation, row.durable);
+    for source in registry.sources(id).await? {
+        let why =
+            source.disabled.map_or_else(String::new, |(until, why)| format!(" (not before {until}: {why})"));
+        println!("  from {}{why}", source.url);
+    }
     for range in registry.ranges(id).await? {
         println!("  has {}..{}", range.start, range.end);
     }

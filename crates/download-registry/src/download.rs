@@ -69,7 +69,7 @@ pub struct Download {
     pub peer: Option<String>,
     /// The peer's name for the item.
     pub item: Option<String>,
-    /// Where the bytes come from.
+    /// Where the bytes come from: the first of its [`sources`](crate::Registry::sources).
     pub url: String,
     /// Name it is or will be published under.
     pub filename: Option<String>,
@@ -124,14 +124,27 @@ pub struct Download {
 }
 
 impl Download {
-    /// Returns what [`attempts`](Self::attempts) becomes if the try that is running now fails.
+    /// Returns how many failed tries still count: none once `reset_bytes` became durable after the last of them.
     ///
-    /// A try that brought at least `reset_bytes` of durable progress starts the count over at 1; with `reset_bytes`
-    /// zero, progress never does. Deciding between another try and giving up needs this number before it is recorded.
+    /// This, not [`attempts`](Self::attempts), is what a worker starts counting from: the row's number is set right
+    /// only with the next failure. With `reset_bytes` zero, progress never starts the count over.
+    #[must_use]
+    pub fn attempts_so_far(&self, reset_bytes: u64) -> u32 {
+        if reset_bytes > 0 && self.progress_since_failure() >= reset_bytes { 0 } else { self.attempts }
+    }
+
+    /// Returns what [`attempts`](Self::attempts) becomes if the try that is running now fails: at least 1.
+    ///
+    /// Deciding between another try and giving up needs this number before it is recorded.
     #[must_use]
     pub fn attempts_after_failure(&self, reset_bytes: u64) -> u32 {
-        let progress = self.durable.saturating_sub(self.attempts_mark);
-        if reset_bytes > 0 && progress >= reset_bytes { 1 } else { self.attempts.saturating_add(1) }
+        self.attempts_so_far(reset_bytes).saturating_add(1)
+    }
+
+    /// Returns the bytes that became durable since the last failed try was counted, whoever fetched them.
+    #[must_use]
+    pub fn progress_since_failure(&self) -> u64 {
+        self.durable.saturating_sub(self.attempts_mark)
     }
 }
 

@@ -32,6 +32,9 @@ pub enum StorageErrorKind {
     ReadOnly,
     /// The registry was closed.
     Closed,
+    /// The registry cannot be written any more: its writer ended by a bug, or its file was taken away. Only opening it
+    /// again helps; see [`Registry::failed`](crate::Registry::failed).
+    Failed,
     /// A number too large for the table (past 2^63 - 1).
     OutOfRange,
     /// Anything else; a bug, or a database changed by other hands.
@@ -137,6 +140,9 @@ pub enum OperatorError {
     /// The order makes no sense in the state the download is in.
     #[error(transparent)]
     WrongState(#[from] IllegalTransition),
+    /// A download needs at least one address, none of them empty, and each listed once.
+    #[error("a download needs addresses that are not empty and differ")]
+    Sources,
     /// Coming back to life, it would share its destination or its item with a live download.
     #[error(transparent)]
     Conflict(#[from] Conflict),
@@ -156,6 +162,10 @@ impl StorageError {
         Self { kind: StorageErrorKind::Closed, message: "the registry is closed".to_owned() }
     }
 
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
+        Self { kind: StorageErrorKind::Failed, message: message.into() }
+    }
+
     pub(crate) fn inconsistent(what: &dyn fmt::Display) -> Self {
         Self { kind: StorageErrorKind::Corrupt, message: what.to_string() }
     }
@@ -167,7 +177,9 @@ impl StorageError {
 
     pub(crate) fn from_sqlx(error: &sqlx::Error) -> Self {
         let kind = match error {
-            sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => StorageErrorKind::Closed,
+            sqlx::Error::PoolClosed => StorageErrorKind::Closed,
+            // The thread under the connection is gone, and with it whatever it was asked to do.
+            sqlx::Error::WorkerCrashed => StorageErrorKind::Failed,
             sqlx::Error::PoolTimedOut => StorageErrorKind::Busy,
             sqlx::Error::Io(_) => StorageErrorKind::Io,
             // A value that does not fit its column's type was not put there by us.

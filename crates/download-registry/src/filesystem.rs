@@ -12,6 +12,9 @@ pub(crate) fn network_filesystem(directory: &Path) -> io::Result<Option<&'static
     // The field's width and sign differ between platforms; every magic number fits 32 bits.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::unnecessary_cast)]
     let magic = stat.f_type as u32;
+    if magic == FUSE {
+        tracing::warn!(directory = %directory.display(), "the registry is on FUSE; that is safe only if it is a local disk");
+    }
     Ok(name_of(magic))
 }
 
@@ -26,7 +29,11 @@ fn name_of(magic: u32) -> Option<&'static str> {
     NETWORK.iter().find(|(known, _)| *known == magic).map(|(_, name)| *name)
 }
 
-/// Magic numbers of `statfs(2)`. FUSE is not among them: it is as often a local disk.
+/// A local disk as often as somebody else's.
+#[cfg(target_os = "linux")]
+const FUSE: u32 = 0x6573_5546;
+
+/// Magic numbers of `statfs(2)`.
 #[cfg(target_os = "linux")]
 const NETWORK: [(u32, &str); 11] = [
     (0x6969, "nfs"),
@@ -54,7 +61,7 @@ mod tests {
             (0xef53, None),      // ext4
             (0x5846_5342, None), // xfs
             (0x0102_1994, None), // tmpfs
-            (0x6573_5546, None), // fuse
+            (FUSE, None),
         ] {
             assert_eq!(name_of(magic), expected, "{magic:#x}");
         }

@@ -1,6 +1,6 @@
 //! What happened to a download: its tries and its changes of state, as the database wrote them down by itself.
 
-use sqlx::sqlite::SqliteRow;
+use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
 use crate::{DownloadId, DownloadState, Registry, StorageError, Timestamp, registry::read_error, rows};
 
@@ -56,46 +56,64 @@ pub struct Transition {
     pub discarded: Option<u64>,
 }
 
+/// A part of the log of all downloads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogPage {
+    /// The entries, oldest first.
+    pub transitions: Vec<Transition>,
+    /// Number of the last entry the log ever had; at the end of the last page, the reader has caught up with it.
+    pub newest: i64,
+    /// Whether no entry after the one asked for is missing. If not (some were removed, with their row or because it
+    /// had too many, or the number asked for was never given), look at the rows themselves and go on from `newest`.
+    pub complete: bool,
+}
+
 impl Registry {
     /// Returns the last `limit` tries at a download, oldest first; empty if there is no such row.
     pub async fn attempts(&self, id: DownloadId, limit: u32) -> Result<Vec<Attempt>, StorageError> {
-        let query = sqlx::query("SELECT * FROM attempt WHERE download_id = ?1 ORDER BY n DESC LIMIT ?2");
+        let query = sqlx::query(ATTEMPTS);
         let found = query.bind(id.get()).bind(limit).fetch_all(self.readers()).await.map_err(read_error)?;
         found.iter().rev().map(attempt).collect::<Result<_, _>>().map_err(read_error)
     }
 
     /// Returns the last `limit` changes of a download, oldest first; empty if there is no such row.
     pub async fn transitions(&self, id: DownloadId, limit: u32) -> Result<Vec<Transition>, StorageError> {
-        let query = sqlx::query("SELECT * FROM transition WHERE download_id = ?1 ORDER BY seq DESC LIMIT ?2");
+        let query = sqlx::query(TRANSITIONS);
         let found = query.bind(id.get()).bind(limit).fetch_all(self.readers()).await.map_err(read_error)?;
         found.iter().rev().map(transition).collect::<Result<_, _>>().map_err(read_error)
     }
 
-    /// Returns up to `limit` changes of any download that came after the log's `seq`, oldest first.
-    pub async fn transitions_after(&self, seq: i64, limit: u32) -> Result<Vec<Transition>, StorageError> {
-        let query = sqlx::query("SELECT * FROM transition WHERE seq > ?1 ORDER BY seq LIMIT ?2");
-        let found = query.bind(seq).bind(limit).fetch_all(self.readers()).await.map_err(read_error)?;
-        found.iter().map(transition).collect::<Result<_, _>>().map_err(read_error)
+    /// Returns the changes of all downloads that came after the log's `seq`, oldest first, up to `limit` (1 to 1,000;
+    /// 0 means 100) of them, as of one moment.
+    ///
+    /// This is what a stream of events continues from: the last [`Transition::seq`] a reader saw is where the next
+    /// call goes on. Start at [`newest_transition`](Self::newest_transition) to hear only what is new.
+    pub async fn transitions_after(&self, seq: i64, limit: u32) -> Result<LogPage, StorageError> {
+        let limit = if limit == 0 { DEFAULT_LIMIT } else { limit.min(MAX_LIMIT) };
+        self.page_after(seq, limit).await.map_err(read_error)
     }
 
-    /// Removes up to `limit` published or cancelled rows that last changed before `before`, and returns how many.
-    ///
-    /// Failed rows stay: they may own a part file. Call it again until it returns less than `limit`; small bites leave
-    /// room for others.
-    pub async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StorageError> {
-        self.write(move |db| {
-            Box::pin(async move {
-                let pruned =
-                    sqlx::query(PRUNE).bind(before.as_millis()).bind(limit).execute(&mut *db).await?;
-                if pruned.rows_affected() > 0 {
-                    // Gives the pages back to the disk a few at a time.
-                    sqlx::query("PRAGMA incremental_vacuum(200)").fetch_all(db).await?;
-                }
-                Ok(pruned.rows_affected())
-            })
-        })
-        .await
+    async fn page_after(&self, seq: i64, limit: u32) -> Result<LogPage, sqlx::Error> {
+        let mut db = self.readers().begin().await?;
+        let newest = newest(&mut db).await?;
+        let removed_to: i64 =
+            sqlx::query_scalar("SELECT removed_to FROM history").fetch_one(&mut *db).await?;
+        let found = sqlx::query(AFTER).bind(seq).bind(limit).fetch_all(&mut *db).await?;
+        let transitions = found.iter().map(transition).collect::<Result<_, _>>()?;
+        Ok(LogPage { transitions, newest, complete: (removed_to..=newest).contains(&seq) })
     }
+
+    /// Returns the number of the last entry of the log, whether or not it is still there; 0 if nothing ever happened.
+    pub async fn newest_transition(&self) -> Result<i64, StorageError> {
+        let mut db = self.readers().acquire().await.map_err(read_error)?;
+        newest(&mut db).await.map_err(read_error)
+    }
+}
+
+async fn newest(db: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    let newest: Option<i64> = sqlx::query_scalar(NEWEST).fetch_optional(db).await?;
+    Ok(newest.unwrap_or(0))
 }
 
 fn attempt(row: &SqliteRow) -> Result<Attempt, sqlx::Error> {
@@ -131,8 +149,15 @@ fn transition(row: &SqliteRow) -> Result<Transition, sqlx::Error> {
     })
 }
 
-const PRUNE: &str = "
-    DELETE FROM download WHERE id IN (
-        SELECT id FROM download
-        WHERE state IN ('completed', 'imported', 'cancelled') AND updated_at < ?1
-        LIMIT ?2)";
+pub(crate) const ATTEMPTS: &str = "SELECT * FROM attempt WHERE download_id = ?1 ORDER BY n DESC LIMIT ?2";
+
+pub(crate) const TRANSITIONS: &str =
+    "SELECT * FROM transition WHERE download_id = ?1 ORDER BY seq DESC LIMIT ?2";
+
+pub(crate) const AFTER: &str = "SELECT * FROM transition WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+
+/// Not the largest number in the log: that one may have been removed with its row.
+const NEWEST: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'transition'";
+
+const DEFAULT_LIMIT: u32 = 100;
+const MAX_LIMIT: u32 = 1_000;

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+mod alarm;
 mod claim;
+mod command;
 mod cursor;
 mod download;
 mod enqueue;
@@ -16,12 +18,17 @@ mod maintenance;
 mod open;
 mod open_error;
 mod operator;
+mod place;
+#[cfg(test)]
+mod plans;
 mod ranges;
 mod records;
 mod recovery;
 mod registry;
+mod retention;
 mod rows;
 mod schema;
+mod sources;
 mod state;
 mod step;
 mod time;
@@ -36,13 +43,14 @@ pub use self::{
     error::{Claimed, Conflict, EnqueueError, OperatorError, StorageError, StorageErrorKind, WorkerError},
     event::Event,
     generation::ResumePoint,
-    history::{Attempt, Transition},
+    history::{Attempt, LogPage, Transition},
     layout::Layout,
     list::{ListError, ListQuery, Page, Sort},
     lock::{LockError, StateLock},
     open_error::OpenError,
     recovery::Recovered,
     registry::{Options, Registry},
+    sources::{Source, SourceReport},
     state::{DownloadState, IllegalTransition, UnknownWord},
     time::Timestamp,
     values::{Digests, Identity, Priority, PriorityOutOfRange, Problem, Restart, Total, TotalSource},

@@ -36,7 +36,7 @@ pub enum Sort {
     Newest,
     /// First enqueued first.
     Oldest,
-    /// The order in which rows are served: priority, then oldest first.
+    /// By priority, then oldest first: the order in which the rows of a peer are served.
     Queue,
     /// By file name, A to Z in any case; rows without one first.
     Name,
@@ -77,15 +77,14 @@ impl Registry {
 
     /// Returns the latest row that fetched this item of this peer, whatever became of it.
     pub async fn latest_for_item(&self, peer: &str, item: &str) -> Result<Option<Download>, StorageError> {
-        let query =
-            sqlx::query("SELECT * FROM download WHERE peer = ?1 AND item = ?2 ORDER BY id DESC LIMIT 1");
+        let query = sqlx::query(LATEST_FOR_ITEM);
         let row = query.bind(peer).bind(item).fetch_optional(self.readers()).await.map_err(read_error)?;
         row.as_ref().map(rows::download).transpose().map_err(read_error)
     }
 
     /// Returns the latest row that was to publish at this path, whatever became of it.
     pub async fn latest_for_target(&self, target: &str) -> Result<Option<Download>, StorageError> {
-        let query = sqlx::query("SELECT * FROM download WHERE target = ?1 ORDER BY id DESC LIMIT 1");
+        let query = sqlx::query(LATEST_FOR_TARGET);
         let row = query.bind(target).fetch_optional(self.readers()).await.map_err(read_error)?;
         row.as_ref().map(rows::download).transpose().map_err(read_error)
     }
@@ -113,10 +112,7 @@ impl Registry {
 
     /// Counts the rows in each state; states without rows are there with zero.
     pub async fn counts(&self) -> Result<BTreeMap<DownloadState, u64>, StorageError> {
-        let found = sqlx::query("SELECT state, count(*) AS n FROM download GROUP BY state")
-            .fetch_all(self.readers())
-            .await
-            .map_err(read_error)?;
+        let found = sqlx::query(COUNTS).fetch_all(self.readers()).await.map_err(read_error)?;
         let mut counts: BTreeMap<_, _> = DownloadState::ALL.into_iter().map(|state| (state, 0)).collect();
         for row in &found {
             let state = rows::word(row, "state").map_err(read_error)?;
@@ -127,7 +123,7 @@ impl Registry {
 }
 
 /// Puts a statement together from constants; everything a caller said is bound.
-fn select(query: &ListQuery) -> QueryBuilder<Sqlite> {
+pub(crate) fn select(query: &ListQuery) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new("SELECT * FROM download WHERE true");
     if !query.states.is_empty() {
         sql.push(" AND state IN (");
@@ -150,13 +146,19 @@ fn select(query: &ListQuery) -> QueryBuilder<Sqlite> {
         sql.push(")");
     }
     let (key, descending, id_descending) = query.sort.columns();
+    let from = |descending| if descending { " <= " } else { " >= " };
     let after = |descending| if descending { " < " } else { " > " };
     if let Some(cursor) = &query.cursor {
-        sql.push(" AND (").push(key).push(after(descending));
-        cursor.bind_key(&mut sql);
-        sql.push(" OR (").push(key).push(" = ");
-        cursor.bind_key(&mut sql);
-        sql.push(" AND id").push(after(id_descending)).push_bind(cursor.id()).push("))");
+        if key != "id" {
+            // Said twice, so that the index is entered at the place where the page before ended.
+            sql.push(" AND ").push(key).push(from(descending));
+            cursor.bind_key(&mut sql);
+            sql.push(" AND (").push(key).push(after(descending));
+            cursor.bind_key(&mut sql);
+            sql.push(" OR id").push(after(id_descending)).push_bind(cursor.id()).push(")");
+        } else {
+            sql.push(" AND id").push(after(id_descending)).push_bind(cursor.id());
+        }
     }
     let order = |descending| if descending { " DESC" } else { " ASC" };
     sql.push(" ORDER BY ").push(key).push(order(descending));
@@ -224,6 +226,14 @@ impl FromStr for Sort {
         found.ok_or_else(|| UnknownWord { what: "sort order", word: word.to_owned() })
     }
 }
+
+pub(crate) const LATEST_FOR_ITEM: &str =
+    "SELECT * FROM download WHERE peer = ?1 AND item = ?2 ORDER BY id DESC LIMIT 1";
+
+pub(crate) const LATEST_FOR_TARGET: &str =
+    "SELECT * FROM download WHERE target = ?1 ORDER BY id DESC LIMIT 1";
+
+pub(crate) const COUNTS: &str = "SELECT state, count(*) AS n FROM download GROUP BY state";
 
 const DEFAULT_LIMIT: u32 = 100;
 const MAX_LIMIT: u32 = 1_000;

@@ -23,6 +23,14 @@ pub(crate) enum Found {
     Registry { schema: i64 },
 }
 
+/// Refuses to work with a SQLite that may lose what it has committed.
+pub(crate) async fn refuse_old_sqlite() -> Result<(), OpenError> {
+    let path = Path::new(":memory:");
+    let memory = SqliteConnectOptions::new().in_memory(true);
+    let version: String = ask(path, &memory, "SELECT sqlite_version()").await?;
+    if is_too_old(&version) { Err(OpenError::OldSqlite { version }) } else { Ok(()) }
+}
+
 /// Tells what lies at `path`, or why it must not be touched.
 pub(crate) async fn inspect(path: &Path, busy_timeout: Duration) -> Result<Found, OpenError> {
     let log = beside(path, "-wal");
@@ -80,10 +88,11 @@ pub(crate) fn storage(path: &Path, error: &sqlx::Error) -> OpenError {
         return OpenError::NotADatabase { path: path.into() };
     }
     let source = StorageError::from_sqlx(error);
-    if source.kind() == StorageErrorKind::Corrupt {
-        return OpenError::Corrupt { path: path.into(), detail: source.to_string() };
+    match source.kind() {
+        StorageErrorKind::Corrupt => OpenError::Corrupt { path: path.into(), detail: source.to_string() },
+        StorageErrorKind::Busy => OpenError::Locked { path: path.into() },
+        _ => OpenError::Storage { path: path.into(), source },
     }
-    OpenError::Storage { path: path.into(), source }
 }
 
 async fn ask<T>(path: &Path, options: &SqliteConnectOptions, question: &'static str) -> Result<T, OpenError>
@@ -101,10 +110,38 @@ where
 
 fn newer(path: &Path, found: i64) -> OpenError {
     let supported = schema::version();
-    let copy = schema::copy_path(path, supported);
-    let backup = copy.exists().then_some(copy);
-    OpenError::Newer { path: path.into(), found, supported, backup }
+    // The newer version may have come from an older one than ours; its copy is of use to us all the same.
+    let mut copies = (0..=supported).rev().map(|schema| schema::copy_path(path, schema));
+    OpenError::Newer { path: path.into(), found, supported, backup: copies.find(|copy| copy.exists()) }
 }
+
+/// A version that cannot be read is not one of those known to be broken.
+fn is_too_old(version: &str) -> bool {
+    let numbers: Option<Vec<u32>> = version.split('.').map(|number| number.parse().ok()).collect();
+    numbers.is_some_and(|numbers| numbers.as_slice() < OLDEST_SQLITE.as_slice())
+}
+
+/// Versions before this one could lose a commit when the write-ahead log was reset at an unlucky moment.
+const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
 
 /// SQLite's result code for a file that does not start like a database.
 const NOT_A_DATABASE: &str = "26";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sqlite_that_may_lose_a_commit_is_too_old() {
+        for (version, old) in [
+            ("3.46.0", true),
+            ("3.51.2", true),
+            ("3.51.3", false),
+            ("3.52.0", false),
+            ("4.0", false),
+            ("?", false),
+        ] {
+            assert_eq!(is_too_old(version), old, "{version}");
+        }
+    }
+}

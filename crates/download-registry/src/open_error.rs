@@ -72,17 +72,31 @@ pub enum OpenError {
         /// Name of the filesystem.
         filesystem: &'static str,
     },
+    /// Another process holds the database and did not let go of it within the busy timeout.
+    #[error("{} is locked by another process", path.display())]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The SQLite this program was built with may lose what it has committed.
+    #[error("SQLite {version} may lose commits; 3.51.3 or newer is needed")]
+    OldSqlite {
+        /// Its version.
+        version: String,
+    },
     /// The path cannot be given to SQLite: it is not UTF-8.
     #[error("{} is not valid UTF-8", path.display())]
     Path {
         /// The path.
         path: PathBuf,
     },
-    /// The schema could not be brought up to date; the database is as it was.
-    #[error("cannot bring the schema of {} up to date: {detail}", path.display())]
+    /// The schema could not be brought up to date. The step that failed left no trace; the copy from before is there.
+    #[error("cannot bring the schema of {} up to date: {detail}{}", path.display(), copy_hint(copy.as_ref()))]
     Migrate {
         /// The file.
         path: PathBuf,
+        /// The copy made before, if the database was not new.
+        copy: Option<PathBuf>,
         /// What went wrong.
         detail: String,
     },
@@ -119,9 +133,12 @@ impl OpenError {
             | Self::StrayLog { .. }
             | Self::Migrate { .. } => true,
             Self::Storage { source, .. } => source.kind() == StorageErrorKind::Corrupt,
-            Self::Missing { .. } | Self::NetworkFilesystem { .. } | Self::Path { .. } | Self::Io { .. } => {
-                false
-            }
+            Self::Missing { .. }
+            | Self::NetworkFilesystem { .. }
+            | Self::Locked { .. }
+            | Self::OldSqlite { .. }
+            | Self::Path { .. }
+            | Self::Io { .. } => false,
         }
     }
 }

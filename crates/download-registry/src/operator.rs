@@ -247,6 +247,9 @@ async fn cancel(
     Ok(rows::download(&row)?)
 }
 
-async fn existing(db: &mut SqliteConnection, id: DownloadId) -> Result<Download, Fault<OperatorError>> {
+pub(crate) async fn existing(
+    db: &mut SqliteConnection,
+    id: DownloadId,
+) -> Result<Download, Fault<OperatorError>> {
     find(db, id).await?.ok_or_else(|| refuse(OperatorError::NotFound(id)))
 }

@@ -205,44 +205,21 @@ const SHRINK: &str = "
     UPDATE download SET durable = ?3, attempts_mark = min(attempts_mark, ?3), updated_at = ?4
     WHERE id = ?1 AND lease_epoch = ?2";
 
-const LOAD: &str = "SELECT start_at, end_at FROM download_range WHERE download_id = ?1 ORDER BY start_at";
+pub(crate) const LOAD: &str =
+    "SELECT start_at, end_at FROM download_range WHERE download_id = ?1 ORDER BY start_at";
 
 // Recorded ranges lie apart, so of those that begin at or before ours only the last can reach it: the search begins at
 // that row and not at the first of the download.
-const TAKE_TOUCHING: &str = "
+pub(crate) const TAKE_TOUCHING: &str = "
     DELETE FROM download_range
     WHERE download_id = ?1 AND start_at <= ?3 AND end_at >= ?2
       AND start_at >= coalesce(
           (SELECT max(start_at) FROM download_range WHERE download_id = ?1 AND start_at <= ?2), ?2)
     RETURNING start_at, end_at";
 
-const TAKE_OVERLAPPING: &str = "
+pub(crate) const TAKE_OVERLAPPING: &str = "
     DELETE FROM download_range
     WHERE download_id = ?1 AND start_at < ?3 AND end_at > ?2
       AND start_at >= coalesce(
           (SELECT max(start_at) FROM download_range WHERE download_id = ?1 AND start_at <= ?2), ?2)
     RETURNING start_at, end_at";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// C41
-    #[tokio::test]
-    async fn the_ranges_of_a_download_are_found_by_their_key() {
-        let dir = tempfile::tempdir().unwrap();
-        let registry = Registry::open(dir.path().join("registry.db"), &Default::default()).await.unwrap();
-        for (statement, bounds) in [
-            (LOAD, "(download_id=?)"),
-            (TAKE_TOUCHING, "(download_id=? AND start_at>? AND start_at<?)"),
-            (TAKE_OVERLAPPING, "(download_id=? AND start_at>? AND start_at<?)"),
-        ] {
-            let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
-            let plan = sqlx::query(explain).fetch_all(registry.readers()).await.unwrap();
-            let plan: Vec<String> = plan.iter().map(|row| sqlx::Row::get(row, "detail")).collect();
-            let search = format!("SEARCH download_range USING PRIMARY KEY {bounds}");
-            assert!(plan.contains(&search), "{statement}: {plan:?}");
-            assert!(!plan.iter().any(|step| step.contains("SCAN") || step.contains("TEMP")), "{plan:?}");
-        }
-    }
-}

@@ -48,6 +48,7 @@ impl Registry {
 
     /// Puts failed rows whose `retry_at` has come back in line, with a fresh count of failures, and returns them.
     ///
+    /// At most 500 at once, those that waited longest first: call it again while there are as many.
     /// A row whose destination or item a live download has taken meanwhile stays failed and will not come back by
     /// itself any more.
     pub async fn revive_failed(&self, now: Timestamp) -> Result<Vec<DownloadId>, StorageError> {
@@ -140,8 +141,9 @@ fn inconsistent(fault: Fault<IllegalTransition>) -> Fault<StorageError> {
     }
 }
 
-const LOST: &str = "
-    SELECT * FROM download
+/// Few rows are leased, so all of them are looked at.
+pub(crate) const LOST: &str = "
+    SELECT * FROM download INDEXED BY download_lease
     WHERE lease_owner IS NOT NULL AND (lease_owner = ?1 OR lease_until <= ?2)
     ORDER BY id";
 
@@ -152,4 +154,8 @@ const TAKE_OVER: &str = "
     WHERE id = ?1
     RETURNING *";
 
-const DUE: &str = "SELECT * FROM download WHERE state = 'failed' AND retry_at <= ?1 ORDER BY id";
+pub(crate) const DUE: &str = "
+    SELECT * FROM download INDEXED BY download_due
+    WHERE state = 'failed' AND retry_at <= ?1
+    ORDER BY retry_at, id
+    LIMIT 500";

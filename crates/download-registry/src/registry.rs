@@ -1,10 +1,6 @@
 //! The registry itself: one writer, a few readers, one file.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
     ConnectOptions, SqliteConnection,
@@ -15,7 +11,9 @@ use sqlx::{
 };
 
 use crate::{
-    OpenError, StorageError, filesystem, open, schema,
+    OpenError, StorageError, filesystem, open,
+    place::Place,
+    retention, schema,
     writer::{Work, Writer},
 };
 
@@ -44,11 +42,15 @@ pub struct Options {
     pub busy_timeout: Duration,
     /// Opens a database on a network filesystem anyway. Default: no; two machines on one share destroy it.
     pub allow_network_filesystem: bool,
+    /// Tries remembered of each download; when there are more, the oldest go. At least 1; default: 50.
+    pub keep_attempts: u32,
+    /// Changes remembered of each download; when there are more, the oldest go. At least 1; default: 200.
+    pub keep_transitions: u32,
 }
 
 #[derive(Debug)]
 struct Inner {
-    path: PathBuf,
+    place: Place,
     writer: Writer,
     readers: SqlitePool,
 }
@@ -64,6 +66,7 @@ impl Registry {
     /// # Errors
     /// [`OpenError`], with the path.
     pub async fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self, OpenError> {
+        open::refuse_old_sqlite().await?;
         let path = open::absolute(path.as_ref())?;
         if !options.allow_network_filesystem {
             refuse_network(&path)?;
@@ -76,7 +79,8 @@ impl Registry {
 
         let refused = |error: sqlx::Error| open::storage(&path, &error);
         // The writer comes first: it switches the log on, which readers may not.
-        let writer = writer_options(&path, options).connect().await.map_err(refused)?;
+        let mut writer = writer_options(&path, options).connect().await.map_err(refused)?;
+        retention::set(&mut writer, options).await.map_err(refused)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(options.readers.clamp(1, 64))
             .idle_timeout(None)
@@ -84,7 +88,21 @@ impl Registry {
             .connect_with(reader_options(&path, options))
             .await
             .map_err(refused)?;
-        Ok(Self { inner: Arc::new(Inner { path, writer: Writer::start(writer), readers }) })
+        let place = Place::of(&path).map_err(|source| OpenError::Io { path, source })?;
+        let writer = Writer::start(writer, place.clone());
+        Ok(Self { inner: Arc::new(Inner { place, writer, readers }) })
+    }
+
+    /// Waits until the registry cannot be written any more though nobody closed it, and returns why; for ever if all
+    /// is well or it is closed.
+    ///
+    /// Nothing brings it back but to open it again, best in a new process: recovery then tells true from lost. Reading
+    /// goes on, and so does [`backup`](Self::backup).
+    ///
+    /// # Cancel safety
+    /// Safe. A dropped call does nothing.
+    pub async fn failed(&self) -> StorageError {
+        self.inner.writer.failed().await
     }
 
     /// Finishes the writes that were sent, closes the database and folds its log away.
@@ -99,7 +117,11 @@ impl Registry {
     /// Returns the database file.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.inner.path
+        self.inner.place.path()
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.inner.place
     }
 
     /// Runs `work` in a transaction of the writer; see [`Writer::write`].
@@ -124,6 +146,8 @@ impl Default for Options {
             readers: 3,
             busy_timeout: Duration::from_secs(5),
             allow_network_filesystem: false,
+            keep_attempts: 50,
+            keep_transitions: 200,
         }
     }
 }
@@ -171,5 +195,55 @@ fn refuse_network(path: &Path) -> Result<(), OpenError> {
         Ok(None) => Ok(()),
         Ok(Some(filesystem)) => Err(OpenError::NetworkFilesystem { path: path.to_owned(), filesystem }),
         Err(source) => Err(OpenError::Io { path: directory.to_owned(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Row;
+
+    use super::*;
+    use crate::writer::Fault;
+
+    #[tokio::test]
+    async fn the_settings_durability_rests_on_are_in_force_where_it_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = Registry::open(dir.path().join("registry.db"), &Options::default()).await.unwrap();
+        let settings = [
+            ("PRAGMA journal_mode", "wal", "readers do not stop the writer"),
+            ("PRAGMA synchronous", "2", "FULL: a commit is synced before it is answered"),
+            ("PRAGMA foreign_keys", "1", "what belongs to a row goes with it"),
+            ("PRAGMA busy_timeout", "5000", "another process is waited for"),
+            ("PRAGMA locking_mode", "normal", "copies are made while it is open"),
+            ("PRAGMA wal_autocheckpoint", "1000", "the log is folded every few megabytes"),
+            ("PRAGMA journal_size_limit", "67108864", "a burst does not leave a large log for good"),
+            ("PRAGMA mmap_size", "0", "a read error is an error, not a signal"),
+            ("PRAGMA cache_size", "-8192", "8 MiB"),
+            ("PRAGMA temp_store", "2", "memory"),
+            ("PRAGMA auto_vacuum", "2", "pages can be given back a few at a time"),
+            ("PRAGMA cell_size_check", "1", "odd pages are noticed"),
+            ("PRAGMA trusted_schema", "0", "a schema runs no code of others"),
+        ];
+        for (setting, expected, because) in settings {
+            let found = registry
+                .write::<_, StorageError, _>(move |db| {
+                    Box::pin(async move {
+                        let row = sqlx::query(setting).fetch_one(db).await?;
+                        let text = row.try_get_unchecked::<String, _>(0).map_err(Fault::from)?;
+                        Ok(text)
+                    })
+                })
+                .await
+                .unwrap();
+            assert_eq!(found, expected, "{setting}: {because}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reader_cannot_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = Registry::open(dir.path().join("registry.db"), &Options::default()).await.unwrap();
+        let refused = sqlx::query("DELETE FROM download").execute(registry.readers()).await.unwrap_err();
+        assert_eq!(read_error(refused).kind(), crate::StorageErrorKind::ReadOnly);
     }
 }

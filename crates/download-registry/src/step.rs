@@ -138,7 +138,7 @@ pub(crate) fn possessions(row: &Download) -> Possessions<'_> {
 }
 
 /// Naming `state` is what makes the database write history, even where the state stays the same.
-const STEP: &str = "
+pub(crate) const STEP: &str = "
     UPDATE download SET
         state = ?4, last_event = ?5, last_reason = ?6, updated_at = ?7,
         retry_at = ?8, retryable = ?9,
@@ -152,7 +152,7 @@ const STEP: &str = "
     RETURNING *";
 
 // Three questions, each with the index that answers it: asked as one, every live row would be looked at.
-const CONFLICT: &str = "
+pub(crate) const CONFLICT: &str = "
     SELECT id, 'target' AS what FROM download INDEXED BY download_live_target
     WHERE target = ?1 AND id IS NOT ?5
       AND state IN ('queued', 'downloading', 'waiting', 'paused', 'finalizing')

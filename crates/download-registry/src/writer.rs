@@ -4,16 +4,24 @@
 //! transaction and commits once, so a busy daemon pays for one sync of the log instead of one per write. A command
 //! that fails is undone alone (a savepoint); only a failed commit fails everyone in it. Because the task runs the
 //! command, a caller that goes away cannot leave a transaction half-way.
+//!
+//! A task that ends without being asked to (a panic, a file that was taken away) leaves its reason behind: every caller
+//! is told it, and whoever watches for it.
 
 use std::{future::Future, mem, pin::Pin, sync::Mutex};
 
 use sqlx::{Connection, SqliteConnection};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
 
-use crate::StorageError;
+use crate::{
+    StorageError, StorageErrorKind,
+    alarm::Alarm,
+    command::{Command, Order},
+    place::Place,
+};
 
 /// What a command's work returns while it borrows the connection.
 pub(crate) type Work<'c, T, E> = Pin<Box<dyn Future<Output = Result<T, Fault<E>>> + Send + 'c>>;
@@ -29,14 +37,17 @@ pub(crate) enum Fault<E> {
 pub(crate) struct Writer {
     commands: Mutex<Option<mpsc::Sender<Box<dyn Command>>>>,
     task: Mutex<Option<JoinHandle<()>>>,
+    /// Why the task ended, if nobody asked it to.
+    failure: watch::Receiver<Option<StorageError>>,
 }
 
 impl Writer {
     /// Starts the task on the current runtime.
-    pub(crate) fn start(db: SqliteConnection) -> Self {
+    pub(crate) fn start(db: SqliteConnection, place: Place) -> Self {
         let (commands, inbox) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(serve(db, inbox));
-        Self { commands: Mutex::new(Some(commands)), task: Mutex::new(Some(task)) }
+        let (alarm, failure) = Alarm::new();
+        let task = tokio::spawn(serve(db, place, inbox, alarm));
+        Self { commands: Mutex::new(Some(commands)), task: Mutex::new(Some(task)), failure }
     }
 
     /// Runs `work` inside a transaction and returns once that is committed and synced.
@@ -50,10 +61,25 @@ impl Writer {
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T, E> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let commands = locked(&self.commands).clone().ok_or_else(StorageError::closed)?;
-        let command = Box::new(Order { work: Some(work), outcome: None, reply });
-        commands.send(command).await.map_err(|_| StorageError::closed())?;
-        answer.await.unwrap_or_else(|_| Err(StorageError::closed().into()))
+        let commands = locked(&self.commands).clone().ok_or_else(|| self.gone())?;
+        let command = Box::new(Order::new(work, reply));
+        commands.send(command).await.map_err(|_| self.gone())?;
+        answer.await.unwrap_or_else(|_| Err(self.gone().into()))
+    }
+
+    /// Waits until the task has ended without being asked to, and returns why; for ever if it is told to end.
+    pub(crate) async fn failed(&self) -> StorageError {
+        let mut failure = self.failure.clone();
+        let reason = failure.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        match reason {
+            Some(reason) => reason,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Why there is no task any more.
+    fn gone(&self) -> StorageError {
+        self.failure.borrow().clone().unwrap_or_else(StorageError::closed)
     }
 
     /// Lets the task finish what was sent, close the connection and end. Later writes are refused.
@@ -67,16 +93,32 @@ impl Writer {
     }
 }
 
-/// Serves commands until every sender is gone.
-async fn serve(mut db: SqliteConnection, mut inbox: mpsc::Receiver<Box<dyn Command>>) {
+/// Serves commands until every sender is gone, or nothing can be written any more.
+async fn serve(
+    mut db: SqliteConnection,
+    place: Place,
+    mut inbox: mpsc::Receiver<Box<dyn Command>>,
+    alarm: Alarm,
+) {
     let mut group = Vec::with_capacity(GROUP);
+    // Behind the group, so that it goes before the group does: who then learns that no answer will come finds out why.
+    let mut alarm = alarm;
     while inbox.recv_many(&mut group, GROUP).await > 0 {
-        let committed = commit_group(&mut db, &mut group).await;
+        let committed = commit_group(&mut db, &place, &mut group).await;
         if let Err(error) = &committed {
             tracing::warn!(%error, commands = group.len(), "registry commit failed");
         }
+        let failure = committed.clone().err().filter(|error| error.kind() == StorageErrorKind::Failed);
+        if let Some(failure) = &failure {
+            alarm.because(failure.clone());
+        }
         for command in group.drain(..) {
             command.settle(committed.clone());
+        }
+        if failure.is_some() {
+            // Not closed: the end of a database removes the log its path names, which may be somebody else's by now.
+            mem::forget(db);
+            return;
         }
     }
     // The last connection to close folds the log back into the database and removes it.
@@ -84,10 +126,20 @@ async fn serve(mut db: SqliteConnection, mut inbox: mpsc::Receiver<Box<dyn Comma
     if let Err(error) = db.close().await {
         tracing::warn!(%error, "registry did not close cleanly");
     }
+    alarm.switch_off();
 }
 
-async fn commit_group(db: &mut SqliteConnection, group: &mut [Box<dyn Command>]) -> Result<(), StorageError> {
+async fn commit_group(
+    db: &mut SqliteConnection,
+    place: &Place,
+    group: &mut [Box<dyn Command>],
+) -> Result<(), StorageError> {
     let result = run_group(db, group).await;
+    if !place.holds() {
+        // Whatever was committed lies in a file without a name.
+        let path = place.path().display();
+        return Err(StorageError::failed(format!("{path} was removed or replaced while it was in use")));
+    }
     if result.is_err() {
         // Some errors end the transaction by themselves; then there is nothing left to roll back.
         let _ = sqlx::query("ROLLBACK").execute(&mut *db).await;
@@ -112,55 +164,6 @@ async fn run_group(db: &mut SqliteConnection, group: &mut [Box<dyn Command>]) ->
     }
     sqlx::query("COMMIT").execute(&mut *db).await?;
     Ok(())
-}
-
-/// A write whose types were forgotten, so that different ones can stand in one line.
-trait Command: Send {
-    /// Does the work and keeps its outcome; `false` asks to undo it.
-    fn run<'a>(&'a mut self, db: &'a mut SqliteConnection)
-    -> Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
-
-    /// Tells the caller the outcome, now that the fate of the transaction is known.
-    fn settle(self: Box<Self>, committed: Result<(), StorageError>);
-}
-
-struct Order<T, E, F> {
-    work: Option<F>,
-    outcome: Option<Result<T, E>>,
-    reply: oneshot::Sender<Result<T, E>>,
-}
-
-impl<T, E, F> Command for Order<T, E, F>
-where
-    T: Send + 'static,
-    E: From<StorageError> + Send + 'static,
-    F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T, E> + Send + 'static,
-{
-    fn run<'a>(
-        &'a mut self,
-        db: &'a mut SqliteConnection,
-    ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
-        Box::pin(async move {
-            let Some(work) = mem::take(&mut self.work) else { return false };
-            let outcome = work(db).await.map_err(|fault| match fault {
-                Fault::Refused(refusal) => refusal,
-                Fault::Storage(error) => error.into(),
-            });
-            self.outcome.insert(outcome).is_ok()
-        })
-    }
-
-    fn settle(self: Box<Self>, committed: Result<(), StorageError>) {
-        let outcome = match (self.outcome, committed) {
-            // Refused for its own reason: true whatever became of the others.
-            (Some(Err(refusal)), _) => Err(refusal),
-            (Some(Ok(done)), Ok(())) => Ok(done),
-            (Some(Ok(_)) | None, Err(error)) => Err(error.into()),
-            (None, Ok(())) => Err(StorageError::closed().into()),
-        };
-        // Nobody has to be waiting: the write stands either way.
-        let _ = self.reply.send(outcome);
-    }
 }
 
 impl<E> From<sqlx::Error> for Fault<E> {
@@ -190,3 +193,112 @@ const QUEUE: usize = 1024;
 
 /// Commands that share one commit at most: more would only let the first of them wait longer.
 const GROUP: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{DownloadId, EnqueueError, NewDownload, Options, Registry, Timestamp};
+
+    async fn open(dir: &Path) -> Registry {
+        Registry::open(dir.join("registry.db"), &Options::default()).await.unwrap()
+    }
+
+    async fn enqueue(registry: &Registry, url: &str) -> Result<DownloadId, EnqueueError> {
+        let new = NewDownload { url: url.to_owned(), ..NewDownload::default() };
+        registry.enqueue(&new, Timestamp::from_millis(0)).await.map(|row| row.id)
+    }
+
+    /// A write that panics: no caller can make one, but a bug can.
+    async fn panic_in_the_writer(registry: &Registry) -> StorageError {
+        let outcome: Result<(), StorageError> = registry
+            .write(|db| {
+                Box::pin(async move {
+                    sqlx::query("DELETE FROM download").execute(db).await?;
+                    panic!("injected")
+                })
+            })
+            .await;
+        outcome.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_panicked_is_noticed_by_every_caller_and_by_who_waits_for_it() {
+        let dir = TempDir::new().unwrap();
+        let registry = open(dir.path()).await;
+        let id = enqueue(&registry, "https://a.example/").await.unwrap();
+        let watcher = tokio::spawn({
+            let registry = registry.clone();
+            async move { registry.failed().await.kind() }
+        });
+        let (first, beside) = tokio::join!(
+            panic_in_the_writer(&registry),
+            enqueue(&registry, "https://b.example/") // in the same commit, or after it
+        );
+        assert_eq!(first.kind(), StorageErrorKind::Failed);
+        let Err(EnqueueError::Storage(beside)) = beside else { panic!("{beside:?}") };
+        assert_eq!(beside.kind(), StorageErrorKind::Failed);
+        assert_eq!(watcher.await.unwrap(), StorageErrorKind::Failed);
+
+        let Err(EnqueueError::Storage(later)) = enqueue(&registry, "https://c.example/").await else {
+            panic!()
+        };
+        assert_eq!(later.kind(), StorageErrorKind::Failed);
+        assert!(
+            registry.get(id).await.unwrap().is_some(),
+            "what was not committed is undone, and can be read"
+        );
+        registry.close().await;
+        assert_eq!(registry.failed().await.kind(), StorageErrorKind::Failed, "closing does not hide it");
+
+        let registry = open(dir.path()).await;
+        enqueue(&registry, "https://d.example/").await.unwrap();
+        assert!(registry.check().await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_registry_that_is_well_or_was_closed_has_not_failed() {
+        let dir = TempDir::new().unwrap();
+        let registry = open(dir.path()).await;
+        enqueue(&registry, "https://a.example/").await.unwrap();
+        let mut failed = Box::pin(registry.failed());
+        let mut polled = async || {
+            std::future::poll_fn(|cx| std::task::Poll::Ready(failed.as_mut().poll(cx).is_ready())).await
+        };
+        assert!(!polled().await);
+        registry.close().await;
+        assert!(!polled().await);
+        let Err(EnqueueError::Storage(error)) = enqueue(&registry, "https://b.example/").await else {
+            panic!()
+        };
+        assert_eq!(error.kind(), StorageErrorKind::Closed);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn no_write_is_answered_once_the_file_was_taken_away() {
+        for replaced in [false, true] {
+            let dir = TempDir::new().unwrap();
+            let registry = open(dir.path()).await;
+            enqueue(&registry, "https://a.example/").await.unwrap();
+            std::fs::rename(registry.path(), dir.path().join("elsewhere")).unwrap();
+            if replaced {
+                std::fs::write(registry.path(), "another file").unwrap();
+            }
+            let Err(EnqueueError::Storage(error)) = enqueue(&registry, "https://b.example/").await else {
+                panic!("replaced: {replaced}")
+            };
+            assert_eq!(error.kind(), StorageErrorKind::Failed);
+            assert!(error.to_string().contains("registry.db was removed or replaced"), "{error}");
+            assert_eq!(registry.failed().await.kind(), StorageErrorKind::Failed);
+
+            // What was answered before can still be saved.
+            registry.backup(dir.path().join("rescue.db")).await.unwrap();
+            let rescued = Registry::open(dir.path().join("rescue.db"), &Options::default()).await.unwrap();
+            assert!(rescued.get(DownloadId::new(1)).await.unwrap().is_some());
+        }
+    }
+}

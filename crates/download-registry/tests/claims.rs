@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use common::{LEASE, at, identity, new, open};
 use download_registry::{
     ClaimRequest, DownloadState as S, FailedTry, Fence, Metadata, Next, Priority, Problem, Registry,
-    WorkerError,
+    SourceReport, WorkerError,
 };
 
 #[tokio::test]
@@ -31,6 +31,68 @@ async fn rows_are_served_by_priority_and_then_in_the_order_they_came() {
         served.push(claim.download.item.unwrap());
     }
     assert_eq!(served, ["c", "e", "d", "a", "b"]);
+}
+
+/// Enqueues `name` of `peer`, or of nobody.
+async fn enqueue_of(f: &common::Fixture, peer: Option<&str>, name: &str, priority: i64) {
+    let mut asked = new(name);
+    asked.peer = peer.map(ToOwned::to_owned);
+    asked.item = peer.map(|_| name.to_owned());
+    asked.priority = Priority::new(priority).unwrap();
+    f.registry.enqueue(&asked, at(0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn peers_take_turns_within_a_priority() {
+    let f = open().await;
+    for n in 0..4 {
+        enqueue_of(&f, Some("bob"), &format!("bob {n}"), 0).await;
+    }
+    for n in 0..2 {
+        enqueue_of(&f, Some("alice"), &format!("alice {n}"), 0).await;
+        enqueue_of(&f, None, &format!("nobody {n}"), 0).await;
+    }
+    enqueue_of(&f, Some("bob"), "bob now", 3).await;
+    enqueue_of(&f, Some("carol"), "carol later", -1).await;
+    let mut served = Vec::new();
+    let mut first = None;
+    while let Some(claim) = f.claim(at(1)).await {
+        served.push(claim.download.filename.clone().unwrap().replace(".mkv", ""));
+        first.get_or_insert(claim);
+        if served.len() == 8 {
+            // One of bob's is done, and he is behind the others no more.
+            f.registry.release(&first.as_ref().unwrap().fence, at(2)).await.unwrap();
+            f.registry.pause(first.as_ref().unwrap().download.id, at(2)).await.unwrap();
+        }
+    }
+    let expected = [
+        "bob now",
+        "alice 0",
+        "nobody 0",
+        "bob 0",
+        "alice 1",
+        "nobody 1",
+        "bob 1",
+        "bob 2",
+        "bob 3",
+        "carol later",
+    ];
+    assert_eq!(served, expected);
+}
+
+#[tokio::test]
+async fn a_peer_whose_rows_all_wait_does_not_hide_another() {
+    let f = open().await;
+    for name in ["a", "b"] {
+        enqueue_of(&f, Some("bob"), name, 10).await;
+        let claim = f.claim(at(1)).await.unwrap();
+        let later = Problem::new("busy", "busy");
+        f.registry.wait(&claim.fence, at(1000), &later, at(2)).await.unwrap();
+    }
+    enqueue_of(&f, Some("zoe"), "zoes", -10).await;
+    assert_eq!(f.claim(at(3)).await.unwrap().download.peer.as_deref(), Some("zoe"));
+    assert!(f.claim(at(3)).await.is_none());
+    assert_eq!(f.claim(at(1000)).await.unwrap().download.peer.as_deref(), Some("bob"));
 }
 
 #[tokio::test]
@@ -147,6 +209,7 @@ async fn every_write(r: &Registry, fence: Fence) -> Vec<(&'static str, Option<Wo
     let failed = |next| FailedTry { problem: problem.clone(), reset_bytes: 1, next };
     let identity = identity(100, "\"v9\"");
     let range = [10..20];
+    let gone = SourceReport::Disabled { until: at(10), reason: "gone".to_owned() };
     vec![
         ("renew", r.renew(&fence, at(999_999)).await.err()),
         ("describe", r.describe(&fence, &Metadata::default(), at(9)).await.err()),
@@ -160,6 +223,7 @@ async fn every_write(r: &Registry, fence: Fence) -> Vec<(&'static str, Option<Wo
         ("wait", r.wait(&fence, at(10), &problem, at(9)).await.err()),
         ("release", r.release(&fence, at(9)).await.err()),
         ("seal", r.seal(&fence, at(9)).await.err()),
+        ("report_source", r.report_source(&fence, "https://a.example/", &gone, at(9)).await.err()),
         ("finish", r.finish(&fence, at(9)).await.err()),
     ]
 }

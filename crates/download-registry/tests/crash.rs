@@ -13,6 +13,7 @@ use std::{
 
 use common::{LEASE, at, new};
 use download_registry::{DownloadId, LockError, Options, Registry, StateLock};
+use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
 const ROLE: &str = "REGISTRY_TEST_ROLE";
 const DIR: &str = "REGISTRY_TEST_DIR";
@@ -23,17 +24,23 @@ fn child() {
     let (Ok(role), Ok(dir)) = (std::env::var(ROLE), std::env::var(DIR)) else { return };
     let _lock = StateLock::acquire(&dir).unwrap();
     println!("locked");
-    if role == "write" {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
-        runtime.block_on(write_until_killed(Path::new(&dir)));
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
+    match role.as_str() {
+        "write" => runtime.block_on(write_until_killed(Path::new(&dir))),
+        "open" => drop(runtime.block_on(open(Path::new(&dir)))),
+        _ => {}
     }
     let _ = std::io::stdin().read_line(&mut String::new());
 }
 
+async fn open(dir: &Path) -> Registry {
+    Registry::open(dir.join("registry.db"), &Options::default()).await.unwrap()
+}
+
 /// Enqueues from several tasks at once, so that the kill meets commits that are shared.
 async fn write_until_killed(dir: &Path) {
-    let registry = Registry::open(dir.join("registry.db"), &Options::default()).await.unwrap();
+    let registry = open(dir).await;
     let tasks: Vec<_> = (0..4)
         .map(|task| {
             let registry = registry.clone();
@@ -75,7 +82,7 @@ async fn a_write_that_was_answered_is_there_after_a_kill() {
         child.wait().unwrap();
 
         let _lock = StateLock::acquire(dir.path()).unwrap();
-        let registry = Registry::open(dir.path().join("registry.db"), &Options::default()).await.unwrap();
+        let registry = open(dir.path()).await;
         for id in &answered {
             assert!(registry.get(*id).await.unwrap().is_some(), "round {round}: {id} was lost");
         }
@@ -96,6 +103,29 @@ async fn a_write_that_was_answered_is_there_after_a_kill() {
         registry.close().await;
     }
     assert_eq!(answered.len(), 75);
+}
+
+#[tokio::test]
+async fn a_kill_while_the_schema_changes_leaves_the_old_one_or_the_new_one() {
+    for moment in ["registry.db.schema-1.bak.new", "registry.db.schema-1.bak"] {
+        let dir = tempfile::tempdir().unwrap();
+        let options =
+            SqliteConnectOptions::new().filename(dir.path().join("registry.db")).create_if_missing(true);
+        let mut db = options.connect().await.unwrap();
+        sqlx::raw_sql(include_str!("schemas/schema-1.sql")).execute(&mut db).await.unwrap();
+        db.close().await.unwrap();
+
+        let (mut child, _lines) = start("open", dir.path());
+        while !dir.path().join(moment).exists() && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let registry = open(dir.path()).await;
+        assert_eq!(registry.list(&Default::default()).await.unwrap().items.len(), 10, "{moment}");
+        assert!(registry.check().await.unwrap().is_empty(), "{moment}");
+        registry.close().await;
+    }
 }
 
 #[test]

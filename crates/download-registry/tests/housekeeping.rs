@@ -1,4 +1,4 @@
-//! Copies, checks, old rows and small records.
+//! Copies, checks and small records.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +9,7 @@
 mod common;
 
 use common::{at, open};
-use download_registry::{DownloadState as S, Options, Problem, Registry};
+use download_registry::{OpenError, Options, Registry};
 
 #[tokio::test]
 async fn a_backup_taken_while_writing_is_a_registry_of_its_own() {
@@ -36,34 +36,38 @@ async fn a_backup_taken_while_writing_is_a_registry_of_its_own() {
 }
 
 #[tokio::test]
-async fn old_rows_go_a_few_at_a_time_and_failed_ones_stay() {
+async fn a_copy_does_not_replace_its_original() {
     let f = open().await;
-    for name in ["a", "b", "c"] {
-        f.published(name).await;
-    }
-    let asked = f.published("asked").await;
-    f.registry.import_queued(asked.id, "", at(5)).await.unwrap();
-    let failed = f.enqueue("failed").await;
-    f.registry.reject(failed.id, &Problem::new("gone", "gone"), false, None, at(1)).await.unwrap();
-
-    assert_eq!(f.registry.prune(at(4), 10).await.unwrap(), 0, "changed at that very moment is not before it");
-    assert_eq!(f.registry.prune(at(5), 2).await.unwrap(), 2);
-    assert_eq!(f.registry.prune(at(5), 2).await.unwrap(), 1);
-    let left: Vec<_> = f.registry.list(&Default::default()).await.unwrap().items;
-    assert_eq!(left.iter().map(|row| row.state).collect::<Vec<_>>(), [S::Failed, S::ImportQueued]);
+    f.enqueue("film").await;
+    let refused = f.registry.backup(f.registry.path()).await.unwrap_err();
+    assert!(matches!(refused, OpenError::Io { .. }), "{refused:?}");
+    f.enqueue("another").await;
     assert!(f.registry.check().await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn the_log_of_all_downloads_can_be_followed_by_number() {
+async fn a_copy_that_cannot_be_written_leaves_nothing_behind() {
     let f = open().await;
-    f.enqueue("a").await;
-    f.enqueue("b").await;
-    let first = f.registry.transitions_after(0, 1).await.unwrap();
-    let rest = f.registry.transitions_after(first[0].seq, 10).await.unwrap();
-    assert_eq!((first.len(), rest.len()), (1, 1));
-    assert!(rest[0].seq > first[0].seq);
-    assert_ne!(rest[0].download, first[0].download);
+    let taken = f.dir.path().join("taken");
+    std::fs::create_dir(&taken).unwrap();
+    f.registry.backup(&taken).await.unwrap_err();
+    let left: Vec<_> =
+        std::fs::read_dir(f.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().contains(".new")), "{left:?}");
+}
+
+#[tokio::test]
+async fn tidying_up_empties_the_log_and_keeps_the_rows() {
+    let f = open().await;
+    for name in ["a", "b", "c"] {
+        f.enqueue(name).await;
+    }
+    let log = f.dir.path().join("registry.db-wal");
+    assert!(log.metadata().unwrap().len() > 0);
+    f.registry.tidy().await.unwrap();
+    assert_eq!(log.metadata().unwrap().len(), 0);
+    assert_eq!(f.registry.list(&Default::default()).await.unwrap().items.len(), 3);
+    f.enqueue("d").await;
 }
 
 #[tokio::test]

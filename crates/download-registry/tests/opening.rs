@@ -93,20 +93,41 @@ async fn a_database_of_another_program_is_refused() {
 }
 
 #[tokio::test]
-async fn a_newer_schema_is_refused_and_the_copy_from_before_it_is_named() {
+async fn a_newer_schema_is_refused_and_the_last_copy_this_version_can_read_is_named() {
     let (_dir, path) = closed_registry().await;
     run(&path, "PRAGMA user_version = 99").await;
     let refusal = refused(&path).await;
-    assert!(matches!(refusal, OpenError::Newer { found: 99, supported: 1, backup: None, .. }), "{refusal:?}");
+    assert!(matches!(refusal, OpenError::Newer { found: 99, supported: 2, backup: None, .. }), "{refusal:?}");
 
-    let copy = path.with_file_name("registry.db.schema-1.bak");
-    fs::write(&copy, b"a copy").unwrap();
-    let refusal = refused(&path).await;
-    assert!(
-        matches!(&refusal, OpenError::Newer { backup: Some(named), .. } if *named == copy),
-        "{refusal:?}"
-    );
-    assert!(refusal.to_string().contains("registry.db.schema-1.bak"), "{refusal}");
+    // The newer version may have met any of the schemas before it.
+    for name in ["registry.db.schema-3.bak", "registry.db.schema-1.bak", "registry.db.schema-2.bak"] {
+        let copy = path.with_file_name(name);
+        fs::write(&copy, b"a copy").unwrap();
+        let refusal = refused(&path).await;
+        let OpenError::Newer { backup, .. } = &refusal else { panic!("{refusal:?}") };
+        let useful = name != "registry.db.schema-3.bak";
+        assert_eq!(backup.as_ref(), useful.then_some(&copy));
+        assert_eq!(refusal.to_string().contains(name), useful, "{refusal}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_another_process_holds_is_refused_and_left_alone() {
+    let (_dir, path) = closed_registry().await;
+    let mut holder = raw(&path).await;
+    sqlx::raw_sql("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; BEGIN EXCLUSIVE")
+        .execute(&mut holder)
+        .await
+        .unwrap();
+    let mut impatient = Options::default();
+    impatient.busy_timeout = std::time::Duration::ZERO;
+    let refusal = Registry::open(&path, &impatient).await.unwrap_err();
+    assert!(matches!(refusal, OpenError::Locked { .. }), "{refusal:?}");
+    assert!(refusal.to_string().contains("registry.db is locked by another process"), "{refusal}");
+    assert!(!refusal.is_bad_file());
+    sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
+    holder.close().await.unwrap();
+    Registry::open(&path, &Options::default()).await.unwrap().close().await;
 }
 
 #[tokio::test]
@@ -261,6 +282,13 @@ async fn the_schema_refuses_rows_that_make_no_sense() {
         "UPDATE download SET sha256 = x'00'",
         "UPDATE download SET retry_at = 5",
         "UPDATE download SET error_kind = 'x'",
+        "UPDATE source SET url = ''",
+        "UPDATE source SET supports_ranges = 2",
+        "UPDATE source SET disabled_until = 5",
+        "INSERT INTO source (download_id, url, n, updated_at) VALUES (999, 'x', 1, 0)",
+        "INSERT INTO source (download_id, url, n, updated_at) SELECT id, url, 2, 0 FROM download",
+        "UPDATE history SET keep_attempts = 0",
+        "INSERT INTO history VALUES (2, 1, 1, 0)",
         "INSERT INTO download_range VALUES (1, 5, 5)",
         "INSERT INTO download_range VALUES (999, 0, 5)",
         "INSERT INTO download_range VALUES (1, 10, 20), (1, 20, 30)",

@@ -109,3 +109,21 @@ async fn a_worker_that_stops_in_good_order_leaves_its_row_for_the_next() {
     let row = f.registry.release(&claim.fence, at(5)).await.unwrap();
     assert_eq!((row.state, row.attempts, row.durable), (S::Queued, 0, 30));
 }
+
+#[tokio::test]
+async fn a_crowd_of_failed_rows_comes_back_in_bites_those_that_waited_longest_first() {
+    let f = open().await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(f.registry.path());
+    let mut db = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    let crowd = "
+        WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 501)
+        INSERT INTO download (url, state, last_event, retryable, retry_at, created_at, updated_at)
+        SELECT 'https://example.org/' || n, 'failed', 'failed', 1, 1000 - n, 0, 0 FROM n";
+    sqlx::raw_sql(crowd).execute(&mut db).await.unwrap();
+    sqlx::Connection::close(db).await.unwrap();
+
+    let first = f.registry.revive_failed(at(0)).await.unwrap();
+    assert_eq!((first.len(), first[0].get(), first[499].get()), (500, 501, 2));
+    assert_eq!(f.registry.revive_failed(at(0)).await.unwrap().len(), 1);
+    assert!(f.registry.revive_failed(at(0)).await.unwrap().is_empty());
+}

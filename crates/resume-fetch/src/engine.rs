@@ -26,6 +26,7 @@ use self::checkpoint::Checkpoint;
 use self::crew::{Crew, News};
 use self::finish::Verdict;
 use self::parking::Parked;
+use self::patience::Rest;
 use self::state::State;
 use crate::board::{Board, End, WaitError};
 use crate::completed::{Completed, Verified};
@@ -37,7 +38,7 @@ use crate::ledger::{Layout, Ledger, LedgerError, Record};
 use crate::part_file::PartFile;
 use crate::request::Wanted;
 use crate::restart_reason::RestartReason;
-use crate::schedule::{Governor, Reading};
+use crate::schedule::{Governor, LeaseId, Reading};
 use crate::start::{Found, Start, start};
 
 /// The engine of one call. Dropping [`Engine::run`] stops it at the next await; the part and its record stay.
@@ -53,8 +54,8 @@ pub(crate) struct Engine {
     governor: Governor,
     /// Ranges that failed while others went on.
     parked: Vec<Parked>,
-    /// The peer is left alone until this ends.
-    resting: Option<Sleep>,
+    /// The peer is left alone for a while.
+    resting: Option<Rest>,
     /// Bytes behind the end were asked for when nobody knew where that is.
     past_the_end: bool,
     /// More than one lease has been at work on this generation.
@@ -68,13 +69,15 @@ pub(crate) struct Engine {
     restarts: u32,
     /// Restarts the peer may still cause.
     restarts_left: u32,
-    /// Whether a refusal after a redirect has had its second chance.
-    redirect_retried: bool,
-    /// Whether a 421 has had its second chance.
-    misdirected: bool,
+    /// Leases older than this set out before a redirect was known to have expired.
+    redirect_expired: Option<LeaseId>,
+    /// Leases older than this set out before the first 421.
+    misdirected: Option<LeaseId>,
     /// The peer has failed since its last answer: the next request goes over a connection of its own.
     reconnect: bool,
     protocol_faults: u32,
+    /// Leases older than this set out before the last fault: what they meet is the same one.
+    faulted: Option<LeaseId>,
     /// Answers that brought next to nothing.
     crumbs: u64,
     received: u64,
@@ -85,6 +88,8 @@ pub(crate) struct Engine {
     unvouched: bool,
     /// The peer has shown that it does not serve ranges.
     ignores_ranges: bool,
+    /// Pieces have to be compared with what is held in front of them.
+    in_order: bool,
     /// Some bytes of this generation were joined by comparing an overlap alone.
     by_overlap: bool,
     /// The digest was wrong once already.
@@ -97,7 +102,9 @@ pub(crate) struct Engine {
     fits: bool,
     /// Up to where room is kept on the disk.
     reserved: u64,
-    verified: Verified,
+    verified: Option<Verified>,
+    /// A sync has failed: whatever was written since the last good one is not believed.
+    poisoned: bool,
     rate: RateMeter,
     checkpoint: Option<Checkpoint>,
     /// When the next checkpoint is due, once there is something to record.
@@ -136,23 +143,26 @@ impl Engine {
             unrecorded: 0,
             restarts: 0,
             restarts_left: MAX_RESTARTS,
-            redirect_retried: false,
-            misdirected: false,
+            redirect_expired: None,
+            misdirected: None,
             reconnect: false,
             protocol_faults: 0,
+            faulted: None,
             crumbs: 0,
             received: 0,
             resumed_from: 0,
             pieces: 0,
             unvouched: false,
             ignores_ranges: false,
+            in_order: false,
             by_overlap: false,
             corrupted: false,
             rereads: 0,
             repr_digest: None,
             fits: false,
             reserved: 0,
-            verified: Verified::Validator,
+            verified: None,
+            poisoned: false,
             rate,
             checkpoint: None,
             checkpoint_due: None,
@@ -185,7 +195,7 @@ impl Engine {
         Err(FetchError {
             kind,
             bytes_kept: self.state.durable.len(),
-            attempts: self.attempts.failures(),
+            attempts: self.failures(),
             history: std::mem::take(&mut self.history),
         })
     }
@@ -263,9 +273,14 @@ impl Engine {
             self.place();
             if self.crew.is_empty() {
                 if self.is_done() {
-                    return self.settle().await;
+                    self.settle().await?;
+                    if self.board.notes().unreadable.is_empty() {
+                        return Ok(());
+                    }
+                    self.take_unreadable().await?;
+                    continue;
                 }
-                self.wait_for_parked()?;
+                self.patience_left()?;
             }
             self.step().await?;
         }
@@ -282,7 +297,8 @@ impl Engine {
     async fn step(&mut self) -> Result<(), FetchErrorKind> {
         let (clock, listens) = (Arc::clone(&self.shared.clock), !self.is_crowded());
         let parked = self.parked_until().map(|until| clock.sleep_until(until));
-        let watches = self.shared.request.connections.adaptive && self.crew.flowing() > 0;
+        let rest = self.resting.as_ref().map(|rest| clock.sleep_until(rest.until));
+        let watches = self.shared.request.connections.limit() > 1 && self.crew.flowing() > 0;
         let tick = watches.then(|| clock.sleep(Governor::TICK));
         tokio::select! {
             biased;
@@ -299,7 +315,7 @@ impl Engine {
                 Ok(())
             }
             () = self.board.asked.notified() => self.take_unreadable().await,
-            Some(()) = OptionFuture::from(self.resting.as_mut()) => {
+            Some(()) = OptionFuture::from(rest) => {
                 self.resting = None;
                 Ok(())
             }

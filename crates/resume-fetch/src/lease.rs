@@ -92,6 +92,8 @@ pub(crate) enum LeaseEnd {
     Complete(u64),
     /// Held bytes are worthless, and this answer has none to start over with.
     Restart(RestartReason),
+    /// Held bytes that the answer overlaps could not be read back.
+    Unreadable(Range<u64>, LocalError),
     /// The attempt failed.
     Failed {
         error: AttemptError,

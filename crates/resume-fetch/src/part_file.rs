@@ -147,6 +147,10 @@ impl PartFile {
     pub(crate) fn seal(self, total: u64) -> Result<SealedPart, LocalError> {
         // Some filesystems have no permissions to set; a file is no worse for that.
         let _ = self.file.set_permissions(Permissions::from_mode(disk::default_file_mode()));
+        if self.len()? < total {
+            // Making it longer would make up bytes.
+            return Err(self.failed("seal")(io::ErrorKind::UnexpectedEof.into()));
+        }
         self.file.set_len(total).and_then(|()| self.file.sync_all()).map_err(self.failed("seal"))?;
         Ok(SealedPart::new(self, total))
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// One download's bar, or its plain lines when nobody watches a terminal.
 pub(crate) struct Bar {
@@ -11,6 +11,37 @@ pub(crate) struct Bar {
     /// Tenths of the file already told, off a terminal.
     told: u64,
     quiet: bool,
+}
+
+/// Bars of several downloads under each other.
+pub(crate) struct Bars {
+    shown: Option<MultiProgress>,
+    quiet: bool,
+}
+
+impl Bars {
+    /// None yet; plain lines instead when nobody watches a terminal.
+    pub(crate) fn new(lively: bool, quiet: bool) -> Self {
+        let target = || ProgressDrawTarget::stderr_with_hz(10);
+        Self { shown: lively.then(|| MultiProgress::with_draw_target(target())), quiet }
+    }
+
+    /// Adds a bar for a file called `name`.
+    pub(crate) fn add(&self, name: &str) -> Bar {
+        let mut bar = Bar::new(name, self.shown.is_some(), self.quiet);
+        if let Some(bars) = &self.shown {
+            bar.bar = bar.bar.map(|bar| bars.add(bar));
+        }
+        bar
+    }
+
+    /// Prints with the bars out of the way.
+    pub(crate) fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
+        match &self.shown {
+            Some(bars) => bars.suspend(print),
+            None => print(),
+        }
+    }
 }
 
 impl Bar {

@@ -87,6 +87,31 @@ impl Daemon {
         if status.is_success() { Ok(answer) } else { Err(self.refused(status, &answer)) }
     }
 
+    /// Asks an address of the daemon that wants no key.
+    pub(super) async fn probe(&self, path: &str) -> Result<(), CallError> {
+        let response = self.client.get(format!("{}{path}", self.base)).send().await;
+        let status = response.map_err(|error| self.unreachable(error))?.status();
+        if status.is_success() { Ok(()) } else { Err(self.refused(status, &Value::Null)) }
+    }
+
+    /// Opens an answer below `/api/v1` that goes on for as long as it likes, behind event number `seen`.
+    pub(super) async fn follow(&self, path: &str, seen: Option<u64>) -> Result<reqwest::Response, CallError> {
+        let mut request = self.client.get(format!("{}/api/v1{path}", self.base)).timeout(ENDLESS);
+        if let Some(key) = &self.key {
+            request = request.header("x-api-key", key);
+        }
+        if let Some(seen) = seen {
+            request = request.header("last-event-id", seen);
+        }
+        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let problem = response.json().await.unwrap_or(Value::Null);
+        Err(self.refused(status, &problem))
+    }
+
     fn unreachable(&self, error: reqwest::Error) -> CallError {
         let error = error.without_url();
         let message = format!(
@@ -147,3 +172,6 @@ fn read_key(path: &Path, explicit: bool) -> Result<Option<String>, CallError> {
         }
     }
 }
+
+/// For answers whose reader decides when it has seen enough.
+const ENDLESS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);

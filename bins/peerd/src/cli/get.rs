@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use download_registry::Problem;
 use http::{HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 use range_http::EntityTag;
@@ -12,11 +13,12 @@ use resume_fetch::{
     LowSpeed, Progress, ReqwestTransport, SidecarLedger, describe, file_name, with_suffix,
 };
 use retry_kit::{Clock, Layers, Rate, RateLimiter, RetryPolicy, TokioClock};
-use serde_json::json;
+use serde_json::Value;
 
 use super::bars::{self, Bar};
 use super::{Global, fail, say, signals};
 use crate::config::{ByteSize, parse_duration};
+use crate::events::Step;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
@@ -94,10 +96,9 @@ impl Get {
             Ok(request) => request,
             Err((exit, message)) => return fail(exit, message),
         };
-        let transport = match ReqwestTransport::from_builder(
-            reqwest::Client::builder().no_proxy().user_agent(USER_AGENT),
-            self.connect_timeout,
-        ) {
+        let transport = match ReqwestTransport::with_settings(self.connect_timeout, |client| {
+            client.no_proxy().user_agent(USER_AGENT)
+        }) {
             Ok(transport) => transport,
             Err(error) => return fail(Exit::General, format_args!("cannot set up TLS: {error}")),
         };
@@ -228,24 +229,18 @@ struct Show {
 
 impl Show {
     fn event(&mut self, event: &Event) {
+        if let Some(step) = Step::heard(event) {
+            self.emit(&step);
+        }
         match event {
-            Event::Started { from, total, validator } => {
-                self.emit(json!({ "event": "download.started", "from": from, "total": total, "validator": validator }));
-                if *from > 0 {
-                    self.bar.tell(&format!("resuming at {}", bars::size(*from)));
-                }
+            Event::Started { from, .. } if *from > 0 => {
+                self.bar.tell(&format!("resuming at {}", bars::size(*from)));
             }
             Event::Restarted { reason, discarded } => {
-                self.emit(json!({ "event": "download.restarted", "reason": reason.as_str(), "discarded": discarded }));
                 self.bar.restarted();
                 self.bar.tell(&format!("starting over: {reason}, {} discarded", bars::size(*discarded)));
             }
-            Event::Retrying { attempt, max, delay, source, reason } => {
-                self.emit(json!({
-                    "event": "download.retrying", "attempt": attempt, "max": max,
-                    "delay_ms": u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
-                    "reason": reason, "source": source.as_str(),
-                }));
+            Event::Retrying { attempt, max, delay, reason, .. } => {
                 let delay = delay.as_secs_f64();
                 self.bar.tell(&format!("{reason}; attempt {attempt} of {max}, next in {delay:.1} s"));
             }
@@ -264,18 +259,12 @@ impl Show {
     }
 
     fn progress(&mut self, now: &Progress) {
-        self.emit(json!({
-            "event": "download.progress", "written": now.written, "durable": now.durable, "total": now.total,
-            "rate": now.rate.round(), "eta": now.eta.map(|eta| eta.as_secs()), "connections": now.connections,
-        }));
+        self.emit(&Step::Progress(now));
         self.bar.update(now.written, now.total, now.rate, now.eta);
     }
 
     fn completed(self, done: &Completed, target: &Path, global: &Global) -> Exit {
-        self.emit(json!({
-            "event": "download.completed", "path": target, "total": done.total, "received": done.received,
-            "resumed_from": done.resumed_from, "restarts": done.restarts,
-        }));
+        self.emit(&Step::Completed { path: target, done });
         self.bar.finish();
         if !self.json && !global.quiet {
             let resumed = match done.resumed_from {
@@ -288,11 +277,10 @@ impl Show {
     }
 
     fn failed(self, error: &FetchError, exit: Exit, next_step: &str) -> Exit {
-        self.emit(json!({
-            "event": "download.failed",
-            "error": { "kind": Failure::of(&error.kind).as_str(), "message": error.to_string() },
-            "retryable": error.kind.is_retryable(), "durable": error.bytes_kept, "exit": exit as u8,
-        }));
+        let problem = Problem::new(Failure::of(&error.kind).as_str(), error.to_string());
+        let (retryable, durable) = (error.kind.is_retryable(), error.bytes_kept);
+        let step = Step::Failed { problem: &problem, retryable, retry_at: None, durable };
+        self.emit_with(&step, &[("exit", (exit as u8).into())]);
         self.bar.finish();
         eprintln!("peerd: {}", describe(error));
         if error.bytes_kept > 0 && !next_step.is_empty() {
@@ -301,11 +289,19 @@ impl Show {
         exit
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "the json! macro makes a value for this call alone")]
-    fn emit(&self, event: serde_json::Value) {
-        if self.json {
-            say(&event.to_string());
+    fn emit(&self, step: &Step<'_>) {
+        self.emit_with(step, &[]);
+    }
+
+    /// Prints an event in the words of the daemon, as one flat object.
+    fn emit_with(&self, step: &Step<'_>, more: &[(&str, Value)]) {
+        let Some(told) = step.wire().filter(|_| self.json) else { return };
+        let mut line = told.data;
+        line["event"] = told.name.into();
+        for (name, value) in more {
+            line[*name] = value.clone();
         }
+        say(&line.to_string());
     }
 }
 

@@ -46,24 +46,29 @@ impl Ls {
 
     async fn rows(&self, global: &Global) -> Result<Vec<Value>, CallError> {
         let daemon = Daemon::find(global)?;
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.append_pair("limit", "500");
-        for (name, value) in [("state", &self.state), ("peer", &self.peer)] {
-            if let Some(value) = value {
-                query.append_pair(name, value);
-            }
+        rows(&daemon, &[("state", self.state.as_deref()), ("peer", self.peer.as_deref())]).await
+    }
+}
+
+/// Every row that the query picks, page by page.
+pub(super) async fn rows(daemon: &Daemon, query: &[(&str, Option<&str>)]) -> Result<Vec<Value>, CallError> {
+    let mut first = url::form_urlencoded::Serializer::new(String::new());
+    first.append_pair("limit", "500");
+    for (name, value) in query {
+        if let Some(value) = value {
+            first.append_pair(name, value);
         }
-        let first = query.finish();
-        let (mut rows, mut path) = (Vec::new(), format!("/downloads?{first}"));
-        loop {
-            let mut page = daemon.call(Method::GET, &path, None).await?;
-            if let Some(Value::Array(items)) = page.get_mut("downloads").map(Value::take) {
-                rows.extend(items);
-            }
-            let Some(cursor) = page.get("next").and_then(Value::as_str) else { return Ok(rows) };
-            let cursor: String = url::form_urlencoded::byte_serialize(cursor.as_bytes()).collect();
-            path = format!("/downloads?{first}&cursor={cursor}");
+    }
+    let first = first.finish();
+    let (mut rows, mut path) = (Vec::new(), format!("/downloads?{first}"));
+    loop {
+        let mut page = daemon.call(Method::GET, &path, None).await?;
+        if let Some(Value::Array(items)) = page.get_mut("downloads").map(Value::take) {
+            rows.extend(items);
         }
+        let Some(cursor) = page.get("next").and_then(Value::as_str) else { return Ok(rows) };
+        let cursor: String = url::form_urlencoded::byte_serialize(cursor.as_bytes()).collect();
+        path = format!("/downloads?{first}&cursor={cursor}");
     }
 }
 

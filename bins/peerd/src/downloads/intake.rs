@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use download_registry::{
-    Claimed, Conflict, Digests, Download, DownloadId, EnqueueError, Identity, Metadata as RowMetadata,
-    NewDownload, Priority, Total, TotalSource,
+    Claimed, Conflict, Digests, Download, DownloadId, DownloadState, EnqueueError, Identity,
+    Metadata as RowMetadata, NewDownload, Priority, Total, TotalSource,
 };
 use http::StatusCode;
 use resume_fetch::{FetchRequest, InvalidUrl, file_name};
@@ -12,8 +12,9 @@ use thiserror::Error;
 use url::Url;
 
 use super::peers::{Metadata, PeerError};
-use super::{Downloads, Peer, Shared};
+use super::{Downloads, Peer, Shared, disk};
 use crate::config::OnConflict;
+use crate::events::{Step, Why};
 
 /// What somebody wants downloaded.
 #[derive(Clone, Debug)]
@@ -134,7 +135,7 @@ impl Downloads {
             }
         };
         if let Some(size) = metadata.as_ref().and_then(|metadata| metadata.size) {
-            shared.check_size(size)?;
+            shared.check_size(size).await?;
         }
         let name = match (&given, &metadata) {
             (Some(name), _) => Some(name.clone()),
@@ -147,7 +148,7 @@ impl Downloads {
             Some(name) => {
                 let mut names = Candidates::new(name);
                 loop {
-                    shared.place(&mut new, &mut names)?;
+                    shared.place(&mut new, &mut names).await?;
                     match shared.registry.enqueue(&new, shared.now()).await {
                         Ok(row) => break row,
                         Err(EnqueueError::Conflict(conflict)) if shared.may_rename(&conflict) => {}
@@ -156,14 +157,11 @@ impl Downloads {
                 }
             }
         };
-        tracing::info!(
-            download_id = row.id.get(),
-            peer = row.peer.as_deref(),
-            item = row.item.as_deref(),
-            filename = row.filename.as_deref(),
-            total = row.identity.total.map(|total| total.bytes),
-            "queued"
-        );
+        shared.tell(&row, Step::Created(&row));
+        match row.state {
+            DownloadState::Paused => shared.tell(&row, Step::Paused { durable: 0 }),
+            _ => shared.tell(&row, Step::Queued(Why::Added)),
+        }
         shared.wake.notify_one();
         Ok(row)
     }
@@ -184,12 +182,12 @@ impl Shared {
         }
     }
 
-    pub(super) fn check_size(&self, size: u64) -> Result<(), AddError> {
+    pub(super) async fn check_size(&self, size: u64) -> Result<(), AddError> {
         if let Some(max) = self.settings.max_size.filter(|max| size > *max) {
             return Err(AddError::TooLarge { size, max });
         }
         let needed = size.saturating_add(self.settings.min_free);
-        match super::scheduler::free_bytes(&self.settings.incomplete_dir) {
+        match self.disk.free(&self.settings.incomplete_dir).await {
             Some(free) if free < needed => Err(AddError::DiskFull { needed, free }),
             _ => Ok(()),
         }
@@ -216,8 +214,8 @@ impl Shared {
         }
     }
 
-    fn place(&self, new: &mut NewDownload, names: &mut Candidates) -> Result<(), AddError> {
-        let (name, target) = self.free_target(names)?;
+    async fn place(&self, new: &mut NewDownload, names: &mut Candidates) -> Result<(), AddError> {
+        let (name, target) = self.free_target(names).await?;
         new.part = Some(path_text(&self.part_path(&name)));
         new.target = Some(path_text(&target));
         new.filename = Some(name);
@@ -225,11 +223,14 @@ impl Shared {
     }
 
     /// The next candidate whose target is free on disk, or may be replaced.
-    fn free_target(&self, names: &mut Candidates) -> Result<(String, PathBuf), AddError> {
+    async fn free_target(&self, names: &mut Candidates) -> Result<(String, PathBuf), AddError> {
         for _ in 0..MAX_CANDIDATES {
             let name = names.next_name();
             let target = self.settings.dir.join(&name);
-            let taken = target.symlink_metadata().is_ok();
+            let taken = match self.settings.on_conflict {
+                OnConflict::Replace => false,
+                OnConflict::Fail | OnConflict::Rename => disk::exists(target.clone()).await,
+            };
             match self.settings.on_conflict {
                 OnConflict::Fail if taken => return Err(AddError::DestinationExists(name)),
                 OnConflict::Rename if taken => {}
@@ -263,15 +264,18 @@ impl Shared {
     ) -> Result<Described, DescribeError> {
         let metadata = self.peers.metadata(peer, item).await?;
         if let Some(size) = metadata.size {
-            self.check_size(size)?;
+            self.check_size(size).await?;
         }
         let names = Candidates::new(usable_name(&metadata, url));
         Ok(Described { names, total: announced(&metadata) })
     }
 
     /// The next name, target and part for such a row.
-    pub(super) fn place_described(&self, described: &mut Described) -> Result<RowMetadata, DescribeError> {
-        let (name, target) = self.free_target(&mut described.names)?;
+    pub(super) async fn place_described(
+        &self,
+        described: &mut Described,
+    ) -> Result<RowMetadata, DescribeError> {
+        let (name, target) = self.free_target(&mut described.names).await?;
         Ok(RowMetadata {
             part: Some(path_text(&self.part_path(&name))),
             target: Some(path_text(&target)),

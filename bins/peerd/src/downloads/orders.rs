@@ -10,6 +10,7 @@ use download_registry::{Download, DownloadId, OperatorError, Priority};
 use thiserror::Error;
 
 use super::{Downloads, Intent, Shared};
+use crate::events::{Step, Why};
 
 /// Why an order was not carried out.
 #[derive(Debug, Error)]
@@ -36,7 +37,7 @@ impl Downloads {
             let row = shared.registry.pause(id, shared.now()).await?;
             // One that was claimed in between has nothing left to write; it only has to let go of the part.
             shared.stop_running(id, Intent::Pause).await;
-            tracing::info!(download_id = id.get(), "paused");
+            shared.tell(&row, Step::Paused { durable: row.durable });
             Ok(row)
         })
         .await
@@ -48,7 +49,7 @@ impl Downloads {
     /// As for [`Downloads::pause`].
     pub async fn resume(&self, id: DownloadId) -> Result<Download, OrderError> {
         let row = self.shared.registry.resume(id, self.shared.now()).await?;
-        tracing::info!(download_id = id.get(), "resumed");
+        self.shared.tell(&row, Step::Queued(Why::Resumed));
         self.shared.wake.notify_one();
         Ok(row)
     }
@@ -59,7 +60,7 @@ impl Downloads {
     /// As for [`Downloads::pause`].
     pub async fn retry(&self, id: DownloadId) -> Result<Download, OrderError> {
         let row = self.shared.registry.retry(id, self.shared.now()).await?;
-        tracing::info!(download_id = id.get(), "to be tried again");
+        self.shared.tell(&row, Step::Queued(Why::Retried));
         self.shared.wake.notify_one();
         Ok(row)
     }
@@ -73,8 +74,8 @@ impl Downloads {
             shared.stop_running(id, Intent::Cancel).await;
             let row = shared.registry.cancel(id, shared.now()).await?;
             shared.stop_running(id, Intent::Cancel).await;
+            shared.tell(&row, Step::Cancelled);
             remove(row.part.clone()).await?;
-            tracing::info!(download_id = id.get(), "cancelled");
             Ok(row)
         })
         .await
@@ -89,12 +90,12 @@ impl Downloads {
             shared.stop_running(id, Intent::Cancel).await;
             let row = shared.registry.delete(id).await?;
             shared.stop_running(id, Intent::Cancel).await;
+            shared.tell(&row, Step::Deleted { data });
             // The record goes first: a row without its part would be wrong, a part without its row is only waste.
             remove(row.part.clone()).await?;
             if data && row.state.is_published() && shared.owns_target(&row).await? {
                 remove(row.target.clone()).await?;
             }
-            tracing::info!(download_id = id.get(), data, "deleted");
             Ok(row)
         })
         .await

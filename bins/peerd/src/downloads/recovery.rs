@@ -15,11 +15,13 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
-use download_registry::{DownloadState, ListError, ListQuery, Recovered, StorageError};
+use download_registry::{Download, DownloadState, ListError, ListQuery, Recovered, Registry, StorageError};
 
 use super::{LEASE, OWNER, Shared, orders, scheduler};
+use crate::events::{Step, Why};
 
 /// Repairs the queue. Runs once, under the lock of the state directory.
 pub(super) async fn recover(shared: &Arc<Shared>) -> anyhow::Result<()> {
@@ -27,7 +29,7 @@ pub(super) async fn recover(shared: &Arc<Shared>) -> anyhow::Result<()> {
         shared.registry.recover(OWNER, shared.now(), LEASE).await.context("cannot recover the queue")?;
     settle(shared, recovered);
     forget_cancelled(shared).await.context("cannot look for cancelled downloads")?;
-    report_orphans(shared).await.context("cannot look for orphaned parts")
+    report_parts(shared).await.context("cannot compare the parts with the queue")
 }
 
 /// Takes back, while the service runs, rows whose worker was lost without a word: one that panicked, or whose last
@@ -57,41 +59,97 @@ async fn take_back_lost(shared: &Arc<Shared>) -> Result<(), StorageError> {
 
 fn settle(shared: &Arc<Shared>, recovered: Recovered) {
     for id in &recovered.requeued {
-        tracing::info!(download_id = id.get(), "its worker is gone; back in line");
+        shared.tell(*id, Step::Queued(Why::Recovered));
     }
     for claim in recovered.finalizing {
         tracing::info!(download_id = claim.download.id.get(), "whole and perhaps published: to be finished");
         let shared = Arc::clone(shared);
         shared.tasks.clone().spawn(async move {
-            let permit = shared.permits.acquire(i32::MAX).await;
-            scheduler::start(&shared, claim, permit);
+            // Its lease runs out otherwise, and the next look takes it back.
+            if wait_for_the_disk(&shared).await {
+                let permit = shared.permits.acquire(i32::MAX).await;
+                scheduler::start(&shared, claim, permit);
+            }
         });
     }
 }
 
-/// Tells of part files that no row names. They are never deleted silently: they may be somebody's bytes.
-async fn report_orphans(shared: &Shared) -> Result<(), ListError> {
-    let dir = shared.settings.incomplete_dir.clone();
-    let found = tokio::task::spawn_blocking(move || parts_in(&dir)).await.unwrap_or_default();
-    if found.is_empty() {
-        return Ok(());
-    }
-    let owners =
-        DownloadState::ALL.into_iter().filter(|state| state.is_live() || *state == DownloadState::Failed);
-    let mut query = ListQuery { states: owners.collect(), limit: 1000, ..ListQuery::default() };
-    let mut known = HashSet::new();
-    loop {
-        let page = shared.registry.list(&query).await?;
-        known.extend(page.items.into_iter().filter_map(|row| row.part));
-        query.cursor = page.next;
-        if query.cursor.is_none() {
+/// Waits half a lease for the directories: on a disk that is not there a published file looks like none.
+async fn wait_for_the_disk(shared: &Shared) -> bool {
+    for _ in 0..LEASE.as_secs() / 2 {
+        let dirs = [shared.settings.dir.clone(), shared.settings.incomplete_dir.clone()];
+        let there = tokio::task::spawn_blocking(move || dirs.iter().all(|dir| dir.is_dir())).await;
+        if there.unwrap_or(false) {
+            return true;
+        }
+        let pause = shared.clock.sleep(Duration::from_secs(1));
+        if shared.shutdown.run_until_cancelled(pause).await.is_none() {
             break;
         }
     }
-    for part in found.into_iter().filter(|part| !known.contains(part)) {
+    false
+}
+
+/// Tells of part files that no row names, and of rows whose part holds less than they have on record. Nothing is
+/// changed here: the first may be somebody's bytes, the second is put right when its turn comes.
+async fn report_parts(shared: &Shared) -> Result<(), ListError> {
+    let rows = rows_with_parts(&shared.registry).await?;
+    let dir = shared.settings.incomplete_dir.clone();
+    // What cannot be told now is told at the next start.
+    tokio::task::spawn_blocking(move || compare(&dir, &rows)).await.ok();
+    Ok(())
+}
+
+fn compare(dir: &Path, rows: &[Download]) {
+    let known: HashSet<_> = rows.iter().filter_map(|row| row.part.as_deref()).collect();
+    for part in parts_in(dir).into_iter().filter(|part| !known.contains(part.as_str())) {
         tracing::warn!(part, "no download knows this part file; delete it if you do not need it");
     }
-    Ok(())
+    for (row, part) in rows.iter().filter_map(|row| Some((row, row.part.as_deref()?))) {
+        let there = Path::new(part).symlink_metadata();
+        // A row that was being published may have its file under the other name already; and where the directory is
+        // missing, its disk is.
+        if there.is_err() && (row.state == DownloadState::Finalizing || !dir.is_dir()) {
+            continue;
+        }
+        let (length, durable) = (there.map_or(0, |there| there.len()), row.durable);
+        if length < durable {
+            let id = row.id.get();
+            tracing::warn!(
+                download_id = id,
+                part,
+                length,
+                durable,
+                "the part file holds fewer bytes than are on record; the rest is fetched again"
+            );
+        }
+    }
+}
+
+/// Whether rows have bytes on record in part files of this directory.
+///
+/// Where such a directory is missing, its disk is: an empty one in its place would make every part a lost one.
+pub(crate) async fn expects_parts_in(registry: &Registry, dir: &Path) -> Result<bool, ListError> {
+    let rows = rows_with_parts(registry).await?;
+    let holds =
+        |row: &Download| row.part.as_deref().is_some_and(|part| Path::new(part).parent() == Some(dir));
+    Ok(rows.iter().any(|row| row.durable > 0 && holds(row)))
+}
+
+/// The rows that own their part file.
+async fn rows_with_parts(registry: &Registry) -> Result<Vec<Download>, ListError> {
+    let owners =
+        DownloadState::ALL.into_iter().filter(|state| state.is_live() || *state == DownloadState::Failed);
+    let mut query = ListQuery { states: owners.collect(), limit: 1000, ..ListQuery::default() };
+    let mut rows = Vec::new();
+    loop {
+        let page = registry.list(&query).await?;
+        rows.extend(page.items.into_iter().filter(|row| row.part.is_some()));
+        query.cursor = page.next;
+        if query.cursor.is_none() {
+            return Ok(rows);
+        }
+    }
 }
 
 fn parts_in(dir: &Path) -> Vec<String> {

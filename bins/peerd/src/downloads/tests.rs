@@ -1,5 +1,6 @@
 //! The service on a clock that moves only when told to, with a real registry and a real peer on loopback.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use download_registry::{
@@ -11,6 +12,7 @@ use scripted_peer::{Answer, Gate, Representation, ScriptedPeer};
 
 use super::*;
 use crate::config::{Config, Overrides, Sources};
+use crate::metrics::Metrics;
 
 /// A service that knows one peer, `bob`, and has nothing to do yet.
 struct Service {
@@ -18,13 +20,19 @@ struct Service {
     clock: ManualClock,
     bob: ScriptedPeer,
     dir: tempfile::TempDir,
+    /// Bytes the disk says are free.
+    free: Arc<AtomicU64>,
 }
 
 impl Service {
     async fn start() -> Self {
+        Self::start_with_min_free(0).await
+    }
+
+    async fn start_with_min_free(min_free: u64) -> Self {
         let bob = ScriptedPeer::start().await;
         let dir = tempfile::tempdir().unwrap();
-        let config = format!("[peers.bob]\nurl = {:?}\n[downloads]\nmin_free = \"0\"\n", bob.url("/"));
+        let config = format!("[peers.bob]\nurl = {:?}\n[downloads]\nmin_free = {min_free}\n", bob.url("/"));
         std::fs::write(dir.path().join("peerd.toml"), config).unwrap();
         let sources = Sources {
             file: Some(dir.path().join("peerd.toml")),
@@ -39,17 +47,25 @@ impl Service {
         let shared_clock: SharedClock = Arc::new(clock.clone());
         let transport = ReqwestTransport::new(Duration::from_secs(10)).unwrap();
         let through: Arc<dyn Transport> = Arc::new(transport.clone());
-        let downloads = Downloads::new(
-            Registry::open(&loaded.paths.registry, &Options::default()).await.unwrap(),
+        let registry = Registry::open(&loaded.paths.registry, &Options::default()).await.unwrap();
+        let events = Events::open(&registry, Arc::new(Metrics::new()), &shared_clock).await.unwrap();
+        let free = Arc::new(AtomicU64::new(1 << 40));
+        let disk = Disk::new({
+            let free = Arc::clone(&free);
+            move |_: &Path| Some(free.load(Ordering::Relaxed))
+        });
+        let downloads = Downloads::on(
+            disk,
+            registry,
             Settings::new(&loaded.config, &loaded.paths).unwrap(),
             Peers::new(&loaded.config.peers, through, Arc::clone(&shared_clock)).unwrap(),
             Fetcher::new(transport, Arc::clone(&shared_clock), fastrand::Rng::with_seed(1)),
             shared_clock,
-            Arc::new(Metrics::new()),
+            events,
             fastrand::Rng::with_seed(2),
         );
         downloads.start().await.unwrap();
-        Self { downloads, clock, bob, dir }
+        Self { downloads, clock, bob, dir, free }
     }
 
     /// Puts a row in line that fetches `/m` of bob, without a word to the scheduler.
@@ -81,6 +97,20 @@ impl Service {
         self.downloads.shared.wake.notify_one();
         gate.parked(1).await;
         (id, gate)
+    }
+
+    /// Lets the time go by until the row is as it should be.
+    async fn moving_until(&self, id: DownloadId, enough: impl Fn(&Download) -> bool) -> Download {
+        let mut last = None;
+        for _ in 0..1200 {
+            last = self.downloads.registry().get(id).await.unwrap();
+            if let Some(row) = last.take_if(|row| enough(row)) {
+                return row;
+            }
+            self.clock.advance(Duration::from_millis(250));
+            TokioClock.sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{id} stays {last:#?}");
     }
 
     async fn until(&self, id: DownloadId, state: DownloadState) -> Download {
@@ -156,4 +186,45 @@ async fn a_stop_puts_rows_back_in_line_with_what_they_have() {
 async fn written(service: &Service, id: DownloadId) -> u64 {
     let view = service.downloads.view(id).await.unwrap().unwrap();
     serde_json::to_value(view).unwrap()["written"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn a_transfer_is_set_aside_while_the_disk_is_nearly_full_and_goes_on_by_itself() {
+    let service = Service::start_with_min_free(1000).await;
+    let before = service.downloads.shared.events.last();
+    let (id, gate) = service.running().await;
+    while written(&service, id).await < 100 {
+        service.clock.advance(Duration::from_millis(20));
+        TokioClock.sleep(Duration::from_millis(5)).await;
+    }
+    service.free.store(999, Ordering::Relaxed);
+    let row = service.moving_until(id, |row| row.state == DownloadState::Waiting).await;
+    assert_eq!((row.durable, row.attempts), (100, 0), "its bytes are kept, and it is nobody's failure");
+    assert_eq!(row.error.map(|error| error.kind).as_deref(), Some("disk-full"));
+    assert!(service.downloads.disk_is_low());
+    service.free.store(1999, Ordering::Relaxed);
+    for _ in 0..20 {
+        service.clock.advance(Duration::from_secs(1));
+        TokioClock.sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(service.bob.requests("/m").len(), 1, "nothing is started before twice as much is free");
+    gate.release();
+    service.free.store(6000, Ordering::Relaxed);
+    let row = service.moving_until(id, |row| row.state == DownloadState::Completed).await;
+    assert_eq!((row.durable, row.restarts), (5000, 0));
+    assert!(!service.downloads.disk_is_low());
+    let events = &service.downloads.shared.events;
+    let mut told = events.after(before).unwrap();
+    // The row comes first, the word of it a moment later.
+    while !told.text.contains("download.completed") {
+        events.beyond(told.seen).await;
+        told = events.after(before).unwrap();
+    }
+    let names: Vec<_> = told.text.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
+    let place = |wanted| {
+        names.iter().position(|name| *name == wanted).unwrap_or_else(|| panic!("{wanted}: {names:?}"))
+    };
+    assert!(place("disk.low") < place("download.retrying"), "{names:?}");
+    assert!(place("download.retrying") < place("disk.ok"), "{names:?}");
+    assert!(place("disk.ok") < place("download.completed"), "{names:?}");
 }

@@ -74,6 +74,24 @@ impl Downloads {
         Ok((views, next.map(|cursor| cursor.to_string())))
     }
 
+    /// Every download that is not over, and the latest of those that are, the newest first; and whether there are
+    /// more.
+    ///
+    /// # Errors
+    /// When the registry cannot be read.
+    pub async fn snapshot(&self) -> Result<(Vec<DownloadView>, bool), ListError> {
+        let (open, over): (Vec<_>, Vec<_>) = DownloadState::ALL
+            .into_iter()
+            .partition(|state| state.is_live() || *state == DownloadState::Failed);
+        let (mut views, mut more) = (Vec::new(), false);
+        for (states, limit) in [(open, SNAPSHOT_OPEN), (over, SNAPSHOT_OVER)] {
+            let (rows, next) = self.list(&ListQuery { states, limit, ..ListQuery::default() }).await?;
+            views.extend(rows);
+            more |= next.is_some();
+        }
+        Ok((views, more))
+    }
+
     /// The object of a row just read or changed.
     pub fn view_of(&self, row: Download) -> DownloadView {
         let running = self.shared.running().get(&row.id).and_then(|running| *running.progress.borrow());
@@ -136,3 +154,7 @@ impl DownloadView {
 fn text(at: Timestamp) -> String {
     rfc3339(SystemTime::from(at))
 }
+
+/// Rows of a snapshot that are not over, and that are.
+const SNAPSHOT_OPEN: u32 = 1000;
+const SNAPSHOT_OVER: u32 = 100;

@@ -2,23 +2,23 @@
 
 mod end;
 
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use download_registry::{
     Claim, Download as Row, DownloadState, FailedTry, Fence, Next, Problem, WorkerError,
 };
-use resume_fetch::{Completed, Digest, Download, Event, FetchError, FetchRequest, Progress};
-use retry_kit::Layers;
+use resume_fetch::{Completed, Digest, Download, Event as Heard, FetchError, FetchRequest, Progress};
+use retry_kit::{Layers, Sleep};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::end::{End, failed, unknown_peer};
 use super::ledger::RowLedger;
-use super::{LEASE, Peer, RENEW, Running, Shared};
+use super::{LEASE, Peer, RENEW, Running, Shared, disk};
+use crate::events::Step;
 use crate::failure::Failure;
-use crate::metrics;
 
 /// A worker holds one lease and one permit.
 pub(super) struct Worker {
@@ -27,8 +27,13 @@ pub(super) struct Worker {
     row: Row,
     running: Running,
     progress: watch::Sender<Option<Progress>>,
-    /// Bytes already counted in the metrics.
+    /// Bytes of this generation already counted.
     counted: u64,
+    /// Whether anything came in: before that, progress is no news.
+    started: bool,
+    /// Progress nobody was told of yet, and the last that was told.
+    untold: Option<Progress>,
+    told: Option<Progress>,
 }
 
 impl Worker {
@@ -44,28 +49,20 @@ impl Worker {
         };
         shared.running().insert(claim.download.id, running.clone());
         let counted = claim.download.durable;
-        Self { shared, fence: claim.fence, row: claim.download, running, progress, counted }
+        let (fence, row) = (claim.fence, claim.download);
+        Self { shared, fence, row, running, progress, counted, started: false, untold: None, told: None }
     }
 
     pub(super) async fn run(mut self) {
-        let id = self.row.id;
-        tracing::info!(
-            download_id = id.get(),
-            peer = self.row.peer.as_deref(),
-            durable = self.row.durable,
-            "downloading"
-        );
+        self.tell(Step::Claimed { durable: self.row.durable });
         let end = self.drive().await;
-        self.count(end.outcome());
         if let Err(error) = self.write_down_in_the_end(end).await {
-            // Fenced is the usual case: an operator's order came first, and its word holds.
-            let text = resume_fetch::describe(&error);
-            match error {
-                WorkerError::Fenced { .. } => {
-                    tracing::debug!(download_id = id.get(), "the row has been taken over");
-                }
+            match &error {
+                // The usual case: an operator's order came first, and its word holds.
+                WorkerError::Fenced { .. } => self.tell(Step::TakenOver),
                 _ => {
-                    tracing::error!(download_id = id.get(), error = %text, "the row could not be written");
+                    let text = resume_fetch::describe(&error);
+                    tracing::error!(download_id = self.row.id.get(), error = %text, "the row could not be written");
                 }
             }
         }
@@ -84,7 +81,7 @@ impl Worker {
         if let Err(end) = self.describe().await {
             return end;
         }
-        if let Some(missing) = self.missing_room() {
+        if let Some(missing) = self.missing_room().await {
             return self.disk_full(missing);
         }
         let download = match self.start() {
@@ -99,13 +96,15 @@ impl Worker {
     }
 
     /// Says what room is missing, without asking the peer for bytes that cannot be kept.
-    fn missing_room(&self) -> Option<String> {
+    async fn missing_room(&self) -> Option<String> {
         // Room that an earlier run has reserved for the part is not free any more, and not missing either.
-        let reserved = self.row.part.as_deref().and_then(|part| std::fs::symlink_metadata(part).ok());
-        let reserved = reserved.map_or(0, |meta| meta.blocks().saturating_mul(512));
+        let reserved = match &self.row.part {
+            Some(part) => disk::allocated(PathBuf::from(part)).await,
+            None => 0,
+        };
         let missing = self.row.identity.total?.bytes.saturating_sub(self.row.durable.max(reserved));
         let needed = missing.saturating_add(self.shared.settings.min_free);
-        let free = super::free_bytes(&self.shared.settings.incomplete_dir)?;
+        let free = self.shared.disk.free(&self.shared.settings.incomplete_dir).await?;
         // A whole part needs no more room than its name.
         (missing > 0 && free < needed)
             .then(|| format!("the disk is too full: {needed} bytes needed, {free} free"))
@@ -128,8 +127,8 @@ impl Worker {
             Some(Ok(described)) => described,
         };
         loop {
-            let placed =
-                self.shared.place_described(&mut described).map_err(|error| self.undescribed(&error))?;
+            let placed = self.shared.place_described(&mut described).await;
+            let placed = placed.map_err(|error| self.undescribed(&error))?;
             match self.shared.registry.describe(&self.fence, &placed, self.shared.now()).await {
                 Ok(row) => {
                     self.row = row;
@@ -168,7 +167,7 @@ impl Worker {
             .bound(request)
             .part(PathBuf::from(part))
             .expect_digest(self.digest())
-            .failures_so_far(self.row.attempts)
+            .failures_so_far(self.row.attempts_so_far(self.reset_bytes()))
             .limits(self.limits(peer));
         for (name, value) in peer.map(Peer::headers).into_iter().flatten() {
             request = request.header(name.clone(), value.clone());
@@ -198,6 +197,7 @@ impl Worker {
         let mut events = download.take_events();
         let stop = self.running.stop.clone();
         let mut renewal = self.shared.clock.sleep(RENEW);
+        let mut pause: Option<Sleep> = None;
         let (mut events_open, mut progress_open) = (true, true);
         loop {
             tokio::select! {
@@ -212,13 +212,21 @@ impl Worker {
                     }
                     let last = *progress.borrow();
                     self.show(last);
+                    if let Ok(completed) = &result {
+                        self.untold = Some(whole(last, completed.total));
+                    }
+                    self.catch_up();
                     return result;
                 }
                 () = stop.cancelled(), if !engine.is_cancelled() => engine.cancel(),
+                () = over(&mut pause) => pause = self.catch_up().then(|| self.shared.clock.sleep(PROGRESS_PAUSE)),
                 changed = progress.changed(), if progress_open => match changed {
                     Ok(()) => {
                         let now = *progress.borrow_and_update();
                         self.show(now);
+                        if pause.is_none() && self.catch_up() {
+                            pause = Some(self.shared.clock.sleep(PROGRESS_PAUSE));
+                        }
                     }
                     Err(_) => progress_open = false,
                 },
@@ -236,95 +244,53 @@ impl Worker {
         }
     }
 
-    async fn heard(&mut self, event: &Event) {
-        let (id, peer) = (self.row.id.get(), self.peer_label());
+    async fn heard(&mut self, event: &Heard) {
+        if let Heard::Retrying { reason, .. } = event {
+            let problem = Problem::new(Failure::Retrying.as_str(), reason.clone());
+            let failed = FailedTry { problem, reset_bytes: self.reset_bytes(), next: Next::TryAgain };
+            if let Err(error) =
+                self.shared.registry.record_failure(&self.fence, &failed, self.shared.now()).await
+            {
+                tracing::debug!(download_id = self.row.id.get(), %error, "the failed attempt could not be counted");
+            }
+        }
         match event {
-            Event::Started { from, total, validator } => {
-                tracing::info!(download_id = id, offset = from, total, validator, "receiving");
-                if *from > 0 {
-                    self.shared.metrics.download_resumes.get_or_create(&metrics::Peer { peer }).inc();
-                }
-            }
-            Event::Restarted { reason, discarded } => {
-                tracing::warn!(
-                    download_id = id,
-                    restart_reason = reason.as_str(),
-                    discarded,
-                    "starting over"
-                );
-                let label = metrics::PeerReason { peer, reason: reason.as_str().to_owned() };
-                self.shared.metrics.download_wasted.get_or_create(&label).inc_by(*discarded);
-                self.shared.metrics.download_restarts.get_or_create(&label).inc();
-                self.counted = 0;
-            }
-            Event::Retrying { attempt, max, delay, source, reason } => {
-                tracing::warn!(
-                    download_id = id,
-                    attempt,
-                    max,
-                    delay_ms = delay.as_millis() as u64,
-                    source = source.as_str(),
-                    reason,
-                    "trying again"
-                );
-                self.count("retrying");
-                self.shared.metrics.retry_delay.observe(delay.as_secs_f64());
-                let problem = Problem::new(Failure::Retrying.as_str(), reason.clone());
-                let failed = FailedTry { problem, reset_bytes: self.reset_bytes(), next: Next::TryAgain };
-                if let Err(error) =
-                    self.shared.registry.record_failure(&self.fence, &failed, self.shared.now()).await
-                {
-                    tracing::debug!(download_id = id, %error, "the failed attempt could not be counted");
-                }
-            }
-            Event::Setback { range, attempt, delay, reason } => {
-                let (from, until, delay_ms) = (range.start, range.end, delay.as_millis() as u64);
-                tracing::warn!(
-                    download_id = id,
-                    from,
-                    until,
-                    attempt,
-                    delay_ms,
-                    reason,
-                    "a range has to wait"
-                );
-            }
-            Event::Unreadable { range } => {
-                let (from, until) = (range.start, range.end);
-                tracing::error!(
-                    download_id = id,
-                    from,
-                    until,
-                    "recorded bytes cannot be read; fetching them again"
-                );
-            }
-            Event::Verifying => tracing::info!(download_id = id, "verifying"),
+            Heard::Started { .. } => self.started = true,
+            Heard::Restarted { .. } => self.counted = 0,
             _ => {}
+        }
+        if let Some(step) = Step::heard(event) {
+            self.tell(step);
         }
     }
 
+    /// Shows where the transfer stands, and counts what came in.
     fn show(&mut self, progress: Progress) {
         let new = progress.written.saturating_sub(self.counted);
         if new > 0 {
             self.counted = progress.written;
-            let peer = metrics::Peer { peer: self.peer_label() };
-            self.shared.metrics.download_bytes.get_or_create(&peer).inc_by(new);
+            self.tell(Step::Received(new));
         }
         self.progress.send_replace(Some(progress));
+        self.untold = Some(progress).filter(|_| self.started);
     }
 
-    /// Counts one attempt by how it ended.
-    fn count(&self, outcome: &str) {
-        let label = metrics::PeerOutcome { peer: self.peer_label(), outcome: outcome.to_owned() };
-        self.shared.metrics.download_attempts.get_or_create(&label).inc();
+    /// Tells where the transfer stands to those who follow it, if that is news.
+    fn catch_up(&mut self) -> bool {
+        let news = self.untold.take().filter(|untold| Some(untold) != self.told.as_ref());
+        if let Some(progress) = &news {
+            self.tell(Step::Progress(progress));
+            self.told = news;
+        }
+        news.is_some()
+    }
+
+    fn tell(&self, step: Step<'_>) {
+        self.shared.tell(&self.row, step);
     }
 
     fn reset_bytes(&self) -> u64 {
         self.shared.settings.retry.attempts_reset_bytes
-    }
-
-    fn peer_label(&self) -> String {
-        self.row.peer.clone().unwrap_or_default()
     }
 }
 
@@ -333,3 +299,20 @@ impl Drop for Worker {
         self.leave();
     }
 }
+
+/// Resolves when the pause is over; never without one.
+async fn over(pause: &mut Option<Sleep>) {
+    match pause {
+        Some(pause) => pause.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Where a transfer stands whose file has its name.
+fn whole(last: Progress, total: u64) -> Progress {
+    let eta = Some(Duration::ZERO);
+    Progress { written: total, durable: total, total: Some(total), eta, connections: 0, ..last }
+}
+
+/// Time between two progress events of a download: eight a second, and one more at its end.
+const PROGRESS_PAUSE: Duration = Duration::from_millis(125);

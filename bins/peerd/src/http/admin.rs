@@ -1,36 +1,42 @@
 //! The admin API: the queue and the health of this daemon, for its owner alone.
 
+mod document;
 mod downloads;
+mod events;
 mod health;
 mod hosts;
+mod limits;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HeaderValue, LOCATION};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use self::document::Document;
 use super::ConnectionInfo;
 use super::auth::Keys;
-use super::body::{self, Body, BoxError};
+use super::body::{self, Body};
 use super::page::Query;
 use super::problem::Problem;
 use super::router::{Match, Params, Router};
 use crate::downloads::Downloads;
+use crate::events::Events;
 use crate::library::{Library, RescanError, rfc3339};
 use crate::metrics::{self, Metrics};
 
 pub use hosts::AllowedHosts;
+pub use limits::Limits;
 
 /// Everything the admin listener answers.
 pub struct AdminApi {
     downloads: Downloads,
     library: Arc<Library>,
     metrics: Arc<Metrics>,
+    events: Arc<Events>,
+    limits: Limits,
     keys: Keys,
     options: AdminOptions,
     router: Router<Route>,
@@ -59,6 +65,9 @@ enum Route {
     Resume,
     Retry,
     Cancel,
+    Events,
+    Limits,
+    SetLimits,
     Shares,
     Rescan,
 }
@@ -76,6 +85,8 @@ impl AdminApi {
         downloads: Downloads,
         library: Arc<Library>,
         metrics: Arc<Metrics>,
+        events: Arc<Events>,
+        limits: Limits,
         keys: Keys,
         options: AdminOptions,
     ) -> Arc<Self> {
@@ -92,9 +103,12 @@ impl AdminApi {
             .on(Method::POST, "/api/v1/downloads/{id}/resume", Route::Resume)
             .on(Method::POST, "/api/v1/downloads/{id}/retry", Route::Retry)
             .on(Method::POST, "/api/v1/downloads/{id}/cancel", Route::Cancel)
+            .get("/api/v1/events", Route::Events)
+            .get("/api/v1/limits", Route::Limits)
+            .on(Method::PUT, "/api/v1/limits", Route::SetLimits)
             .get("/api/v1/shares", Route::Shares)
             .on(Method::POST, "/api/v1/shares/{name}/rescan", Route::Rescan);
-        Arc::new(Self { downloads, library, metrics, keys, options, router })
+        Arc::new(Self { downloads, library, metrics, events, limits, keys, options, router })
     }
 
     /// Answers one request.
@@ -162,9 +176,9 @@ impl AdminApi {
                 Ok(text(exposition, metrics::CONTENT_TYPE))
             }
             Route::List => downloads::list(&self.downloads, &query).await,
-            Route::Add => downloads::add(&self.downloads, document(request).await?).await,
+            Route::Add => downloads::add(&self.downloads, Document::read(request).await?).await,
             Route::Show => downloads::show(&self.downloads, params).await,
-            Route::Patch => downloads::patch(&self.downloads, params, document(request).await?).await,
+            Route::Patch => downloads::patch(&self.downloads, params, Document::read(request).await?).await,
             Route::Delete => downloads::delete(&self.downloads, params, &query).await,
             Route::Pause => {
                 downloads::ordered(&self.downloads, self.downloads.pause(downloads::id(params)?).await)
@@ -178,6 +192,9 @@ impl AdminApi {
             Route::Cancel => {
                 downloads::ordered(&self.downloads, self.downloads.cancel(downloads::id(params)?).await)
             }
+            Route::Events => Ok(events::follow(&self.events, &self.downloads, request.headers())),
+            Route::Limits => Ok(limits::show(&self.limits)),
+            Route::SetLimits => limits::set(&self.limits, Document::read(request).await?),
             Route::Shares => Ok(self.shares()),
             Route::Rescan => self.rescan(params.get("name")).await,
         }
@@ -227,36 +244,3 @@ fn created(location: &str, document: &impl serde::Serialize) -> Response<Body> {
     }
     response
 }
-
-/// 422 for a value that is well-formed and cannot be used.
-fn invalid(detail: impl Into<String>) -> Problem {
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "A value cannot be used").with_detail(detail)
-}
-
-/// Reads a bounded JSON document.
-async fn document<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Problem> {
-    let collected = Limited::new(request.into_body(), MAX_DOCUMENT)
-        .collect()
-        .await
-        .map_err(|error| unreadable(&error))?;
-    let bytes = collected.to_bytes();
-    let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes[..] };
-    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => invalid(error.to_string()),
-        _ => Problem::bad_request(format!("the body is no JSON document: {error}")),
-    })
-}
-
-fn unreadable(error: &BoxError) -> Problem {
-    if error.is::<http_body_util::LengthLimitError>() {
-        return Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body-too-large",
-            "The request body is too large",
-        )
-        .closing();
-    }
-    Problem::bad_request("the body ended early").closing()
-}
-
-const MAX_DOCUMENT: usize = 64 << 10;

@@ -1,6 +1,6 @@
 //! How often a failure is tried again, and how long the peer is left alone in between.
 
-use scripted_peer::{Answer, ScriptedPeer, assert_same_bytes};
+use scripted_peer::{Answer, Representation, ScriptedPeer, assert_same_bytes};
 use serde_json::{Value, json};
 
 use super::home_with;
@@ -127,4 +127,66 @@ async fn a_row_that_is_too_old_stays_failed() {
     let id = daemon.add("bob", "m").await;
     let row = daemon.until_state(id, "failed").await;
     assert_eq!((&row["retryable"], &row["retry_at"]), (&json!(true), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_longer_wait_than_any_of_ours_is_kept_to_and_not_shortened() {
+    let peer = ScriptedPeer::start().await;
+    let path = offer(&peer, "m", 1, 1000);
+    peer.always(&path, Answer::status(503).header("Retry-After", "7200"));
+    let home = home_with(&peer, json!({ "retry_max": "50ms", "max_retry_after": "5m" }));
+    let daemon = home.start().await;
+    let id = daemon.add("bob", "m").await;
+    let row = daemon.until_state(id, "waiting").await;
+    assert_eq!(row["attempts"], 1);
+    let delay = daemon.metric("peerd_retry_delay_seconds_sum").await.expect("a sum");
+    assert!((7200.0..=7205.0).contains(&delay), "{delay}");
+    daemon.until_metric("peerd_permits_in_use", 0.0).await;
+    assert_eq!(peer.requests(&path).len(), 1);
+}
+
+#[tokio::test]
+async fn a_restart_of_the_daemon_gives_a_row_no_fresh_attempts() {
+    let peer = ScriptedPeer::start().await;
+    let path = offer(&peer, "m", 1, 1000);
+    peer.always(&path, Answer::status(503).header("Retry-After", "120"));
+    let home = home_with(&peer, json!({ "max_attempts": 2 }));
+    let daemon = home.start().await;
+    let id = daemon.add("bob", "m").await;
+    assert_eq!(daemon.until_state(id, "waiting").await["attempts"], 1);
+    daemon.kill().await;
+    let daemon = home.start().await;
+    let row = daemon.row(id).await;
+    assert_eq!(
+        (&row["state"], &row["attempts"]),
+        (&json!("waiting"), &json!(1)),
+        "a wait outlives a kill as well"
+    );
+    daemon.obeyed(id, "pause").await;
+    daemon.obeyed(id, "resume").await;
+    let row = daemon.until_state(id, "failed").await;
+    assert_eq!((&row["attempts"], &row["error"]["kind"]), (&json!(2), &json!("attempts-exhausted")));
+    assert_eq!(peer.requests(&path).len(), 2);
+}
+
+#[tokio::test]
+async fn a_size_the_peer_announced_wrongly_neither_restarts_nor_cuts_a_resumed_file() {
+    let peer = ScriptedPeer::start().await;
+    let home = home_with(&peer, json!({}));
+    let daemon = home.start().await;
+    for announced in [300_000, 2 * MIB] {
+        let item = format!("of{announced}");
+        let path = offer(&peer, &item, 1, MIB);
+        let described =
+            json!({ "id": item, "filename": format!("{item}.bin"), "size": announced }).to_string();
+        let described = Representation::bytes(described).content_type("application/json");
+        peer.replace(&format!("/peer/items/{item}"), described);
+        // What is there after the cut is as long as the peer's list says the whole is.
+        peer.script(&path, [Answer::truncate_at(300_000)]);
+        let id = daemon.add("bob", &item).await;
+        let row = daemon.until_state(id, "completed").await;
+        assert_same_bytes(home.completed(&format!("{item}.bin")), 1, MIB);
+        assert_eq!((&row["restarts"], &row["total"]), (&json!(0), &json!(MIB)), "{announced}");
+        assert_eq!(peer.requests(&path)[1].asked(), Some((300_000, None)), "{announced}");
+    }
 }

@@ -86,6 +86,53 @@ async fn a_peer_that_asks_for_patience_holds_no_permit() {
 }
 
 #[tokio::test]
+async fn three_peers_that_ask_for_a_minute_do_not_delay_a_fourth() {
+    let mut home = Home::new().with(json!({ "downloads": { "max_concurrent": 3 } }));
+    let mut peers = Vec::new();
+    for name in ["ann", "bob", "cyd", "dan"] {
+        let peer = ScriptedPeer::start().await;
+        let path = offer(&peer, "m", 1, 1000);
+        if name != "dan" {
+            peer.always(&path, Answer::status(429).header("Retry-After", "60"));
+        }
+        home = home.knowing(name, peer.url("/"));
+        peers.push((name, peer, path));
+    }
+    let daemon = home.start().await;
+    let mut ids = Vec::new();
+    for (name, ..) in &peers {
+        // Every row has a name of its own: it is the peers that are alike.
+        let item = json!({ "peer": name, "item": "m", "filename": format!("{name}.bin") });
+        ids.push(daemon.add_with(item).await);
+    }
+    daemon.until_state(ids[3], "completed").await;
+    for ((name, peer, path), id) in peers.iter().zip(&ids).take(3) {
+        let row = daemon.until_state(*id, "waiting").await;
+        assert_eq!(row["attempts"], 1, "{name}");
+        assert_eq!(peer.requests(path).len(), 1, "{name} is left alone for as long as it asked");
+    }
+    daemon.until_metric("peerd_permits_in_use", 0.0).await;
+    let delays = daemon.metric("peerd_retry_delay_seconds_sum").await.expect("a sum");
+    assert!((180.0..=198.0).contains(&delays), "a minute each, and a tenth more at most: {delays}");
+}
+
+#[tokio::test]
+async fn a_row_that_backs_off_holds_no_permit() {
+    let peer = ScriptedPeer::start().await;
+    let broken = offer(&peer, "broken", 1, 1000);
+    peer.always(&broken, Answer::status(500));
+    offer(&peer, "fine", 2, 1000);
+    let home = home_with(&peer, json!({ "max_concurrent": 1, "retry_base": "10d", "retry_max": "10d" }));
+    let daemon = home.start().await;
+    let backing_off = daemon.add("bob", "broken").await;
+    let fine = daemon.add("bob", "fine").await;
+    daemon.until_state(fine, "completed").await;
+    let row = daemon.row(backing_off).await;
+    assert_eq!((&row["state"], &row["attempts"]), (&json!("waiting"), &json!(1)));
+    assert_eq!(peer.requests(&broken).len(), 1);
+}
+
+#[tokio::test]
 async fn a_row_whose_time_has_come_goes_on_by_itself() {
     let peer = ScriptedPeer::start().await;
     let path = offer(&peer, "m", 1, 1000);

@@ -26,10 +26,11 @@ pub(crate) use answer::Answer;
 pub(crate) use daemon::{DOWNLOADS, Daemon};
 pub(crate) use home::Home;
 pub(crate) use items::{MIB, offer, offer_as, seeded_file};
+pub(crate) use log::Log;
 pub(crate) use names::NameWatch;
 pub(crate) use program::{Output, program};
 pub(crate) use relay::Relay;
-pub(crate) use rows::{Left, Stage, Staged, durable_on_record, with_registry};
+pub(crate) use rows::{Left, Stage, Staged, durable_on_record, on_record, with_registry};
 
 /// The key every peer of a test wants.
 pub(crate) const KEY: &str = "a-key-between-two-friends";

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use download_registry::{
-    ClaimRequest, Digests, DownloadId, Identity, NewDownload, Options, Priority, Registry, Timestamp, Total,
-    TotalSource,
+    ClaimRequest, Digests, Download, DownloadId, FailedTry, Identity, NewDownload, Next, Options, Priority,
+    Problem, Registry, Timestamp, Total, TotalSource,
 };
 
 use super::Home;
@@ -25,9 +25,13 @@ pub(crate) struct Stage<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Left {
     Queued,
+    /// For a time far ahead.
+    Waiting,
     Paused,
     Downloading,
     Finalizing,
+    Completed,
+    Failed,
     Cancelled,
 }
 
@@ -88,7 +92,20 @@ impl Stage<'_> {
         let row = match self.left {
             Left::Downloading => return,
             Left::Finalizing => registry.seal(fence, now()).await.expect("a sealed row"),
+            Left::Completed => {
+                registry.seal(fence, now()).await.expect("a sealed row");
+                registry.finish(fence, now()).await.expect("a finished row")
+            }
             Left::Queued => registry.release(fence, now()).await.expect("a released row"),
+            Left::Waiting => {
+                let until = SystemTime::UNIX_EPOCH.checked_add(FAR_AHEAD).expect("a time").into();
+                registry.wait(fence, until, &problem(), now()).await.expect("a waiting row")
+            }
+            Left::Failed => {
+                let next = Next::GiveUp { retryable: true, retry_at: None };
+                let failed = FailedTry { problem: problem(), reset_bytes: 0, next };
+                registry.record_failure(fence, &failed, now()).await.expect("a failed row")
+            }
             Left::Paused => registry.pause(id, now()).await.expect("a paused row"),
             Left::Cancelled => registry.cancel(id, now()).await.expect("a cancelled row"),
         };
@@ -106,16 +123,26 @@ pub(crate) async fn with_registry<T>(home: &Home, work: impl AsyncFnOnce(&Regist
     done
 }
 
-/// The durable length of a row of a daemon that does not run.
-pub(crate) async fn durable_on_record(home: &Home, id: u64) -> u64 {
+/// A row of a daemon that does not run.
+pub(crate) async fn on_record(home: &Home, id: u64) -> Download {
     let id = DownloadId::new(i64::try_from(id).expect("a small id"));
-    with_registry(home, async |registry| {
-        registry.get(id).await.expect("a registry").expect("the row").durable
-    })
-    .await
+    with_registry(home, async |registry| registry.get(id).await.expect("a registry").expect("the row")).await
+}
+
+/// Its durable length.
+pub(crate) async fn durable_on_record(home: &Home, id: u64) -> u64 {
+    on_record(home, id).await.durable
+}
+
+/// What stood in the way of a row that waits or has failed.
+fn problem() -> Problem {
+    Problem::new("retrying", "the peer answered 503")
 }
 
 /// Long ago: every lease of such a row has run out.
 fn now() -> Timestamp {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(1_700_000_000)).expect("a time").into()
 }
+
+/// Since 1970: the year 2096.
+const FAR_AHEAD: Duration = Duration::from_secs(4_000_000_000);

@@ -57,6 +57,8 @@ pub struct Reader {
     piece: u64,
     /// A seek whose target depends on the complete-length.
     from_end: Option<i64>,
+    /// Whoever wants the first byte meanwhile, when nobody else may want anything.
+    measuring: Option<Claimant>,
     place: Place,
     /// The engine has been told that the byte at `at` is missing.
     blocked: bool,
@@ -86,6 +88,7 @@ impl Reader {
             taking: None,
             piece: FIRST_PIECE,
             from_end: None,
+            measuring: None,
             blocked: false,
             suspect: None,
         }
@@ -202,6 +205,7 @@ impl AsyncRead for Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
+        self.stop_measuring();
         self.board.ask(|notes| notes.demand.withdraw(self.claimant));
     }
 }

@@ -77,6 +77,7 @@ impl Engine {
             Err(CheckpointError::Sync(error)) => {
                 // The kernel may have dropped these pages and will not say so twice: they count as never written, and
                 // whatever else was written since the last good sync is not believed either.
+                self.poisoned = true;
                 self.state.written = self.state.durable.clone();
                 self.post();
                 Err(error.into())

@@ -27,6 +27,7 @@ pub(super) struct Crew {
 /// One worker's lease, as the engine knows it.
 #[derive(Debug)]
 pub(super) struct Member {
+    pub(super) id: LeaseId,
     pub(super) bounds: Bounds,
     /// First byte of the lease.
     pub(super) from: u64,
@@ -37,8 +38,12 @@ pub(super) struct Member {
     pub(super) answered: bool,
     /// Told to end.
     pub(super) leaving: bool,
+    /// Nothing was held right in front of it when it was placed.
+    pub(super) apart: bool,
     /// Failures on these bytes before.
     pub(super) attempts: Attempts,
+    /// How often these bytes were one transfer too many for the peer.
+    pub(super) refusals: u32,
     pub(super) meter: RateMeter,
 }
 
@@ -59,6 +64,11 @@ impl Crew {
     pub(super) fn next_id(&mut self) -> LeaseId {
         self.next += 1;
         LeaseId(self.next)
+    }
+
+    /// The name the next lease will have: whoever is at work now has a smaller one.
+    pub(super) fn newest(&self) -> LeaseId {
+        LeaseId(self.next + 1)
     }
 
     /// Puts a worker on `lease`.
@@ -159,15 +169,18 @@ impl Crew {
 }
 
 impl Member {
-    pub(super) fn new(bounds: Bounds, from: u64, now: Instant) -> Self {
+    pub(super) fn new(id: LeaseId, bounds: Bounds, from: u64, now: Instant) -> Self {
         Self {
+            id,
             bounds,
             from,
             written_to: from,
             promised: None,
             answered: false,
             leaving: false,
+            apart: false,
             attempts: Attempts::default(),
+            refusals: 0,
             meter: RateMeter::new(now),
         }
     }

@@ -19,8 +19,6 @@ impl Engine {
     /// Compares the whole with the digest the caller or the peer named.
     pub(super) async fn verify(&mut self, total: u64) -> Result<Verdict, FetchErrorKind> {
         self.rate.stop(self.shared.clock.now());
-        let unproven = self.by_overlap || (self.resumed_from > 0 && !self.state.identity.is_proof());
-        self.verified = if unproven { Verified::Overlap } else { Verified::Validator };
         let (digest, verified) = match (self.shared.request.digest, self.repr_digest) {
             (Some(ours), _) => (ours, Verified::Digest),
             (None, Some(theirs)) => (theirs, Verified::PeerDigest),
@@ -41,7 +39,7 @@ impl Engine {
             .await?;
         let wrong = match outcome {
             Ok(()) => {
-                self.verified = verified;
+                self.verified = Some(verified);
                 return Ok(Verdict::Right);
             }
             Err(wrong @ FetchErrorKind::DigestMismatch { .. }) => wrong,
@@ -77,16 +75,18 @@ impl Engine {
     }
 
     pub(super) fn completed(&self, total: u64, published: bool) -> Completed {
+        let unproven = self.by_overlap || (self.resumed_from > 0 && !self.state.identity.is_proof());
+        let joined_by = if unproven { Verified::Overlap } else { Verified::Validator };
         Completed {
             total,
             published,
             received: self.received,
             resumed_from: self.resumed_from,
             restarts: self.restarts,
-            verified: self.verified,
+            verified: self.verified.unwrap_or(joined_by),
         }
     }
 }
 
 /// How often within one call bytes that cannot be read back are fetched again.
-const MAX_REREADS: u32 = 8;
+pub(super) const MAX_REREADS: u32 = 8;

@@ -25,7 +25,8 @@ impl Engine {
             return;
         }
         if self.restart_due.is_some() {
-            if self.crew.is_empty() {
+            let on_demand = matches!(self.shared.request.wanted, Wanted::OnDemand);
+            if self.crew.is_empty() && (!on_demand || self.wants_something()) {
                 self.send(Errand::whole());
             }
             return;
@@ -40,17 +41,20 @@ impl Engine {
     /// Whether pieces from anywhere in the file can be joined: a strong validator says that they belong together, and
     /// the peer serves ranges.
     fn takes_pieces(&self) -> bool {
-        self.state.identity.is_proof() && !self.ignores_ranges && !self.unvouched
+        self.state.identity.is_proof() && !self.ignores_ranges && !self.unvouched && !self.in_order
     }
 
     /// The first lease of a representation nobody knows the size of.
     fn place_first(&mut self) {
         if !self.crew.is_empty() {
-            return;
+            return self.trim();
         }
         let held = self.state.written.available_from(0);
-        if held > 0 || matches!(self.shared.request.wanted, Wanted::Whole) {
+        if self.wants_all() || (held > 0 && self.wants_something()) {
             return self.send(Errand { whole: held == 0, ..Errand::background(held, None) });
+        }
+        if held > 0 {
+            return;
         }
         let claims = self.board.notes().demand.claims(u64::MAX, self.shared.clock.now());
         match claims.into_iter().next().filter(|_| !self.past_the_end) {
@@ -66,16 +70,23 @@ impl Engine {
         }
     }
 
+    fn wants_all(&self) -> bool {
+        matches!(self.shared.request.wanted, Wanted::Whole)
+    }
+
+    /// Whether anybody wants a byte that is missing, however far the file goes.
+    fn wants_something(&self) -> bool {
+        let claims = self.board.notes().demand.claims(u64::MAX, self.shared.clock.now());
+        claims.into_iter().any(|claim| !self.state.written.covers(&claim.range))
+    }
+
     /// One lease at a time, in the order of the bytes: each proves itself by what is held before it.
     fn place_next(&mut self, total: u64) {
-        self.trim();
-        if !self.crew.is_empty() {
-            return;
-        }
         let claims = self.board.notes().demand.claims(total, self.shared.clock.now());
         let wanted = claims.iter().flat_map(|claim| self.state.written.gaps(claim.range.clone()));
-        let Some(until) = wanted.map(|gap| gap.end).max() else { return };
-        if self.parked_until().is_some() {
+        // Nothing before a wanted byte is unwanted here, whoever asked for it: it is on the way there.
+        let Some(until) = wanted.map(|gap| gap.end).max() else { return self.trim() };
+        if !self.crew.is_empty() || self.parked_until().is_some() {
             return;
         }
         let gap = self.state.written.gaps(0..until).next();
@@ -168,8 +179,9 @@ impl Engine {
             ignores_ranges: self.ignores_ranges,
             repr_digest: self.repr_digest,
         };
-        let mut member = Member::new(bounds, from, now);
-        member.attempts = self.unpark(from..end.unwrap_or(u64::MAX));
+        let mut member = Member::new(id, bounds, from, now);
+        member.apart = from > 0 && self.state.held_from(from) == from;
+        (member.attempts, member.refusals) = self.unpark(from..end.unwrap_or(u64::MAX));
         self.board.notes().demand.served(claimant, now);
         self.crew.add(&self.shared, lease, member);
         self.parallel |= self.crew.len() > 1;

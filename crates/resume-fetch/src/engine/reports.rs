@@ -12,6 +12,7 @@ use crate::event::Event;
 use crate::identity::{Identity, TotalSource};
 use crate::lease::Report;
 use crate::ledger::Layout;
+use crate::request::Wanted;
 use crate::restart_reason::RestartReason;
 use crate::schedule::LeaseId;
 
@@ -44,8 +45,8 @@ impl Engine {
             member.meter.add(now, length);
             member.written_to = range.end;
         }
-        // Bytes of a generation that is gone were brought for nothing.
-        if generation == self.state.generation {
+        // Bytes of a generation that is gone were brought for nothing, and so was what a failed sync may have dropped.
+        if generation == self.state.generation && !self.poisoned {
             self.state.written.insert(range.clone());
             self.board.tell(|notes| notes.written.insert(range));
         }
@@ -71,12 +72,20 @@ impl Engine {
             self.crew.end(lease);
             return Ok(());
         }
-        let Answer { take, restart, repr_digest } = answer;
+        let Answer { take, mut restart, repr_digest } = answer;
+        let another = !take.identity.extends(&self.state.identity);
+        if another && !self.state.written.is_empty() && restart.or(self.restart_due).is_none() {
+            // It set out when less was known, and came back with something else than what is held by now.
+            if take.write_from > 0 {
+                drop(go);
+                return self.begin_again(RestartReason::ValidatorChanged).await;
+            }
+            restart = Some(RestartReason::ValidatorChanged);
+        }
         if let Some(reason) = restart {
             self.spend_restart(reason)?;
         }
         let restart = restart.or(self.restart_due);
-        let another = self.state.written.is_empty() && !take.identity.extends(&self.state.identity);
         if self.state.generation == 0 || restart.is_some() || another {
             self.dismiss(Some(lease)).await;
             self.new_generation(take.identity.clone(), restart).await?;
@@ -89,7 +98,8 @@ impl Engine {
         self.unvouched = false;
         self.repr_digest = self.repr_digest.or(repr_digest);
         self.pieces += 1;
-        if let Some(total) = self.state.total().filter(|_| !self.fits) {
+        let all = matches!(self.shared.request.wanted, Wanted::Whole);
+        if let Some(total) = self.state.total().filter(|_| all && !self.fits) {
             self.on_part(move |part| part.check_room(total)).await?;
             self.fits = true;
         }
@@ -104,8 +114,8 @@ impl Engine {
         if let Some(member) = self.crew.get_mut(lease) {
             member.answered = true;
             member.promised = take.until;
-            if take.write_from != member.from {
-                // The whole came where a part was asked for.
+            if restart.is_some() || take.write_from != member.from {
+                // The whole came, whatever was asked for.
                 member.bounds.rebase(take.until);
                 (member.from, member.written_to) = (take.write_from, take.write_from);
             } else if let Some(until) = self.state.total() {

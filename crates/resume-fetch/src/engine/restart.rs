@@ -23,6 +23,14 @@ impl Engine {
         }
     }
 
+    /// What is held is of no use, and there is no body to replace it: everybody ends, and the whole is asked for.
+    pub(super) async fn begin_again(&mut self, reason: RestartReason) -> Result<(), FetchErrorKind> {
+        self.spend_restart(reason)?;
+        self.dismiss(None).await;
+        self.restart_due = Some(reason);
+        Ok(())
+    }
+
     /// Begins a generation: what is held is given up for `reason`, or nothing was held.
     pub(super) async fn new_generation(
         &mut self,

@@ -5,10 +5,11 @@
 //! piece gathered, one being written and one reported.
 
 use std::ops::Range;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use retry_kit::Sleep;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -136,7 +137,7 @@ impl<'a> Receiver<'a> {
                     if let Some(end) = self.accept(frame).await? {
                         return Ok(end);
                     }
-                    self.throttle(length).await;
+                    self.throttle(length).await?;
                 }
                 Next::Frame(Some(Err(error))) => return Err(error.into()),
                 Next::Frame(None) => return self.ended_by_peer(),
@@ -181,10 +182,11 @@ impl<'a> Receiver<'a> {
         let overlap = take_up_to(&mut frame, self.take.write_from.saturating_sub(self.at));
         if !overlap.is_empty() {
             let length = overlap.len() as u64;
-            if !self.held_equals(overlap).await? {
-                return Ok(Some(LeaseEnd::Restart(RestartReason::OverlapMismatch)));
+            match self.held_equals(overlap).await {
+                Ok(true) => self.at += length,
+                Ok(false) => return Ok(Some(LeaseEnd::Restart(RestartReason::OverlapMismatch))),
+                Err(error) => return Ok(Some(LeaseEnd::Unreadable(self.at..self.at + length, error))),
             }
-            self.at += length;
         }
         if frame.is_empty() {
             return Ok(None);
@@ -288,14 +290,27 @@ impl<'a> Receiver<'a> {
         (at, self.worker.shared.clock.sleep_until(at))
     }
 
-    async fn throttle(&mut self, bytes: u64) {
+    async fn throttle(&mut self, bytes: u64) -> Result<(), Failure> {
         let Shared { clock, request, .. } = &*self.worker.shared;
         let before = clock.now();
-        tokio::select! {
-            () = request.limits.acquire(bytes) => {}
-            () = self.lease.bounds.ended() => {}
+        let mut granted = pin!(request.limits.acquire(bytes));
+        if granted.as_mut().now_or_never().is_some() {
+            return Ok(());
+        }
+        // What is here is not to wait for what is allowed to come.
+        if !(self.open_ended && self.is_full()) {
+            self.write_gathered().await?;
+        }
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut granted => break,
+                () = self.lease.bounds.ended() => break,
+                written = join(&mut self.writing), if self.writing.is_some() => self.written(written).await?,
+            }
         }
         self.excuse_since(before);
+        Ok(())
     }
 
     /// Takes the time since `before` out of the peer's account: it was ours.

@@ -250,6 +250,16 @@ fn split(scene: &Scene<'_>) -> Option<Pick> {
         leases().filter(drags).max_by(|one, other| time(one).total_cmp(&time(other)))
     };
     let (running, left) = largest.or_else(|| if scene.parallel && !small { tail() } else { None })?;
+    // Half-way, unless somebody waits for bytes further on: else that one drove the new lease out again.
+    let waited_for =
+        scene.claims.iter().filter(|claim| claim.claimant != Claimant::BACKGROUND).find_map(|claim| {
+            let head = head(scene, claim)?;
+            (running.span.contains(&head) && head > close_to(scene, running)).then_some((head, claim))
+        });
+    if let Some((head, claim)) = waited_for {
+        let (claimant, priority) = (claim.claimant, claim.priority);
+        return Some(Pick::Split { victim: running.id, range: head..running.span.end, claimant, priority });
+    }
     let range = running.at + left / 2..running.span.end;
     let priority = running.priority.unwrap_or(Priority::Low);
     Some(Pick::Split { victim: running.id, range, claimant: Claimant::BACKGROUND, priority })

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use scripted_peer::seeded_bytes;
 
@@ -24,6 +25,9 @@ impl Source {
             let within = u64::from_le_bytes(seeded_bytes(stride, 0..8).try_into().expect("8 bytes"));
             file.write_all_at(&block, stride * STRIDE + within % (STRIDE - BLOCK))?;
         }
+        // As if it had lain there for a while: a file that has only just been written has no strong tag yet, and without
+        // one there is a single connection.
+        file.set_modified(SystemTime::UNIX_EPOCH + A_WHILE_AGO)?;
         file.sync_all()?;
         Ok(Self(path))
     }
@@ -66,6 +70,7 @@ pub(crate) fn check_space(directory: &Path, size: u64) -> io::Result<()> {
     Ok(())
 }
 
+const A_WHILE_AGO: Duration = Duration::from_secs(1_700_000_000);
 const STRIDE: u64 = 256 * 1024;
 const BLOCK: u64 = 4096;
 const PIECE: usize = 1 << 20;

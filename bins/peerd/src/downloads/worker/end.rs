@@ -1,15 +1,20 @@
 //! How a row leaves its worker: what an end means, and the line in the registry that says so.
 
+use std::path::Path;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use download_registry::{DownloadState, FailedTry, Next, Problem, StorageError, Timestamp, WorkerError};
+use download_registry::{
+    Download as Row, DownloadState, FailedTry, Next, Problem, StorageError, Timestamp, WorkerError,
+};
 use resume_fetch::{AttemptError, Completed, FetchError, FetchErrorKind, LocalError, Phase};
+use retry_kit::DelaySource;
 
 use super::Worker;
 use crate::downloads::intake::{AddError, DescribeError};
 use crate::downloads::peers::PeerError;
 use crate::downloads::{Intent, RENEW};
+use crate::events::{Retry, Step, Why};
 use crate::failure::Failure;
 
 /// How a row leaves its worker.
@@ -21,28 +26,16 @@ pub(super) enum End {
     /// The file has its name, or nearly so, and the registry does not know: whoever takes the row back looks.
     Unfinished,
     Stopped,
-    /// Try again at this time; `counts` as a failed attempt or not.
+    /// Try again after this time. A failed attempt when the delay has a source, else something of ours that passes.
     Later {
-        at: Timestamp,
+        delay: Duration,
         problem: Problem,
-        counts: bool,
+        source: Option<DelaySource>,
     },
     Failed {
         problem: Problem,
         retryable: bool,
     },
-}
-
-impl End {
-    /// The word of the metrics.
-    pub(super) fn outcome(&self) -> &'static str {
-        match self {
-            End::Published(_) => "completed",
-            End::Fenced | End::Unfinished | End::Stopped => "stopped",
-            End::Later { .. } => "waiting",
-            End::Failed { .. } => "failed",
-        }
-    }
 }
 
 impl Worker {
@@ -70,11 +63,11 @@ impl Worker {
     /// A failure before the engine ran, treated by the same policy as one inside it.
     pub(super) fn backed_off(&self, kind: Failure, message: String, hint: Option<Duration>) -> End {
         let policy = &self.shared.settings.retry;
-        let mut attempts = retry_kit::Attempts::from_failures(self.row.attempts);
+        let mut attempts = retry_kit::Attempts::from_failures(self.row.attempts_so_far(self.reset_bytes()));
         match policy.after_failure(&mut attempts, hint, &mut self.shared.rng()) {
-            retry_kit::Next::Retry { delay, .. } | retry_kit::Next::Deferred { delay, .. } => {
-                self.shared.metrics.retry_delay.observe(delay.as_secs_f64());
-                self.later(delay, kind, message, true)
+            retry_kit::Next::Retry { delay, source, .. }
+            | retry_kit::Next::Deferred { delay, source, .. } => {
+                End::Later { delay, problem: Problem::new(kind.as_str(), message), source: Some(source) }
             }
             retry_kit::Next::GiveUp { .. } => failed(kind, message, true),
         }
@@ -87,23 +80,21 @@ impl Worker {
         match error.kind {
             FetchErrorKind::Stopped => End::Stopped,
             FetchErrorKind::Ledger(error) if is_fenced(&error) => End::Fenced,
-            FetchErrorKind::Deferred { delay, last, .. } => {
-                self.shared.metrics.retry_delay.observe(delay.as_secs_f64());
+            FetchErrorKind::Deferred { delay, source_of_delay, last } => {
                 let kind = match &last {
                     AttemptError::Transport(error) if error.is_unreachable() => Failure::Unreachable,
                     _ => kind,
                 };
-                self.later(delay, kind, resume_fetch::describe(&last), true)
+                let problem = Problem::new(kind.as_str(), resume_fetch::describe(&last));
+                End::Later { delay, problem, source: Some(source_of_delay) }
             }
             FetchErrorKind::Ledger(error) if is_storage(&error) && self.is_finalizing() => End::Unfinished,
             // Trouble of ours that may pass, and nothing the peer did.
-            FetchErrorKind::Ledger(error) if is_storage(&error) => {
-                self.later(DISK_FULL_WAIT, kind, message, false)
-            }
+            FetchErrorKind::Ledger(error) if is_storage(&error) => held(DISK_FULL_WAIT, kind, message),
             FetchErrorKind::Local(error) if error.is_full() => self.disk_full(message),
-            FetchErrorKind::Local(LocalError::Busy(_)) => self.later(RENEW, kind, message, false),
+            FetchErrorKind::Local(LocalError::Busy(_)) => held(RENEW, kind, message),
             // A mount that went away comes back; the bytes on it are still on record.
-            FetchErrorKind::Local(LocalError::Io { .. }) => self.later(LOCAL_WAIT, kind, message, false),
+            FetchErrorKind::Local(LocalError::Io { .. }) => held(LOCAL_WAIT, kind, message),
             FetchErrorKind::Exhausted { .. } => failed(kind, message, true),
             _ => failed(kind, message, false),
         }
@@ -115,12 +106,7 @@ impl Worker {
     }
 
     pub(super) fn disk_full(&self, message: String) -> End {
-        self.later(DISK_FULL_WAIT, Failure::DiskFull, message, false)
-    }
-
-    fn later(&self, delay: Duration, kind: Failure, message: String, counts: bool) -> End {
-        let at = self.shared.now().saturating_add(delay);
-        End::Later { at, problem: Problem::new(kind.as_str(), message), counts }
+        held(DISK_FULL_WAIT, Failure::DiskFull, message)
     }
 
     /// Writes the end of the row down, however long the registry takes to come back (a full disk stops it, too): a
@@ -143,46 +129,80 @@ impl Worker {
         }
     }
 
+    /// Writes the row first and tells it then: nobody hears of what a crash could still undo.
     async fn write_down(&self, end: &End) -> Result<(), WorkerError> {
-        let (registry, fence, now) = (&self.shared.registry, &self.fence, self.shared.now());
-        let id = self.row.id.get();
-        let reset_bytes = self.reset_bytes();
         match end {
             End::Published(done) => {
-                tracing::info!(download_id = id, bytes = done.total, received = done.received, "completed");
+                let path = Path::new(self.row.target.as_deref().unwrap_or_default());
+                self.tell(Step::Completed { path, done });
             }
-            End::Fenced => tracing::info!(download_id = id, "stopped: the row was taken over"),
-            End::Unfinished => {
-                tracing::warn!(download_id = id, "published, and not yet on record: to be looked at again");
-            }
-            End::Stopped => {
-                let intent = *self.running.intent.lock().unwrap_or_else(PoisonError::into_inner);
-                // Paused and cancelled rows are written down by whoever gave the order, after this.
-                // A row that is being published stays so: the next start finishes it.
-                if intent == Intent::Release && !self.is_finalizing() {
-                    registry.release(fence, now).await?;
-                    tracing::info!(download_id = id, "back in line");
-                }
-            }
-            End::Later { at, problem, counts } => {
-                if *counts {
-                    let failed =
-                        FailedTry { problem: problem.clone(), reset_bytes, next: Next::Wait { until: *at } };
-                    registry.record_failure(fence, &failed, now).await?;
-                } else {
-                    registry.wait(fence, *at, problem, now).await?;
-                }
-                let delay_ms = at.saturating_since(now).as_millis() as u64;
-                tracing::warn!(download_id = id, reason = problem.message, delay_ms, "waiting");
-            }
+            End::Fenced => self.tell(Step::TakenOver),
+            End::Unfinished => self.tell(Step::Unrecorded),
+            End::Stopped => self.write_down_stopped().await?,
+            End::Later { delay, problem, source } => self.write_down_later(*delay, problem, *source).await?,
             End::Failed { problem, retryable } => {
-                let next = Next::GiveUp { retryable: *retryable, retry_at: self.comes_back(*retryable, now) };
-                let failed = FailedTry { problem: problem.clone(), reset_bytes, next };
-                registry.record_failure(fence, &failed, now).await?;
-                tracing::error!(download_id = id, error = problem.message, retryable, "failed");
+                let now = self.shared.now();
+                let (retryable, retry_at) = (*retryable, self.comes_back(*retryable, now));
+                let row = self.record_failure(problem, Next::GiveUp { retryable, retry_at }, now).await?;
+                self.tell(Step::Failed { problem, retryable, retry_at, durable: row.durable });
             }
         }
         Ok(())
+    }
+
+    async fn write_down_stopped(&self) -> Result<(), WorkerError> {
+        let intent = *self.running.intent.lock().unwrap_or_else(PoisonError::into_inner);
+        match intent {
+            // A row that is being published stays so: whoever takes it back finishes it.
+            Intent::Release | Intent::MakeRoom if self.is_finalizing() => self.tell(Step::Stopped),
+            Intent::Release => {
+                self.shared.registry.release(&self.fence, self.shared.now()).await?;
+                self.tell(Step::Stopped);
+                self.tell(Step::Queued(Why::Released));
+            }
+            Intent::MakeRoom => {
+                let message = "the disk is nearly full: less than min_free is left";
+                let problem = Problem::new(Failure::DiskFull.as_str(), message);
+                self.write_down_later(DISK_FULL_WAIT, &problem, None).await?;
+            }
+            // Written down and told by whoever gave the order, after this.
+            Intent::Pause | Intent::Cancel => self.tell(Step::Stopped),
+        }
+        Ok(())
+    }
+
+    async fn write_down_later(
+        &self,
+        delay: Duration,
+        problem: &Problem,
+        source: Option<DelaySource>,
+    ) -> Result<(), WorkerError> {
+        let now = self.shared.now();
+        let until = now.saturating_add(delay);
+        let row = match source {
+            Some(_) => self.record_failure(problem, Next::Wait { until }, now).await?,
+            None => self.shared.registry.wait(&self.fence, until, problem, now).await?,
+        };
+        let retry = Retry {
+            attempt: row.attempts,
+            max: self.shared.settings.retry.max_attempts.get(),
+            delay,
+            source: source.unwrap_or(DelaySource::Backoff),
+            reason: &problem.message,
+            parked: true,
+        };
+        self.tell(if source.is_some() { Step::Retrying(retry) } else { Step::Held(retry) });
+        Ok(())
+    }
+
+    async fn record_failure(
+        &self,
+        problem: &Problem,
+        next: Next,
+        now: Timestamp,
+    ) -> Result<Row, WorkerError> {
+        let failed = FailedTry { problem: problem.clone(), reset_bytes: self.reset_bytes(), next };
+        self.shared.registry.record_failure(&self.fence, &failed, now).await
     }
 
     /// Rows that ran out of attempts on passing failures come back by themselves, until they are too old.
@@ -192,6 +212,11 @@ impl Worker {
         let last = self.row.created_at.saturating_add(settings.give_up_after);
         (retryable && at <= last).then_some(at)
     }
+}
+
+/// Trouble of ours that may pass, and nothing the peer did.
+fn held(delay: Duration, kind: Failure, message: String) -> End {
+    End::Later { delay, problem: Problem::new(kind.as_str(), message), source: None }
 }
 
 pub(super) fn failed(kind: Failure, message: impl Into<String>, retryable: bool) -> End {
@@ -222,6 +247,6 @@ fn is_storage(error: &resume_fetch::LedgerError) -> bool {
 /// How long a row waits for room on the disk, or for the registry, before it looks again.
 const DISK_FULL_WAIT: Duration = Duration::from_secs(5);
 /// How long a row waits after any other trouble with the local disk.
-const LOCAL_WAIT: Duration = Duration::from_secs(30);
+const LOCAL_WAIT: Duration = Duration::from_secs(10);
 /// Time between two tries to write the end of a row.
 const STORAGE_PAUSE: Duration = Duration::from_secs(1);

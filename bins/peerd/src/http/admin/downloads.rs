@@ -3,80 +3,15 @@
 use download_registry::{Digests, DownloadId, DownloadState, ListError, ListQuery, OperatorError, Priority};
 use http::{Response, StatusCode};
 use resume_fetch::Digest;
-use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
-use super::{created, invalid};
-use crate::config::ByteSize;
+use super::created;
+use super::document::{Document, Rate, invalid, refused};
 use crate::downloads::{AddError, AddRequest, Downloads, OrderError, Source};
 use crate::http::body::{self, Body, empty};
 use crate::http::page::Query;
 use crate::http::problem::Problem;
 use crate::http::router::Params;
-
-/// What `POST /downloads` takes.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct AddDocument {
-    peer: Option<String>,
-    item: Option<String>,
-    url: Option<String>,
-    filename: Option<String>,
-    #[serde(default)]
-    priority: i64,
-    #[serde(default)]
-    paused: bool,
-    limit_down: Option<Rate>,
-    sha256: Option<String>,
-    blake3: Option<String>,
-    import: Option<String>,
-}
-
-/// What `PATCH /downloads/{id}` takes. A missing field changes nothing; `limit_down: null` takes the limit away.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PatchDocument {
-    priority: Option<i64>,
-    #[serde(default, deserialize_with = "present")]
-    limit_down: Option<Option<Rate>>,
-}
-
-/// Bytes per second, as a number or as text with a unit.
-#[derive(Clone, Copy, Debug)]
-struct Rate(u64);
-
-impl<'de> Deserialize<'de> for Rate {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Written {
-            Bytes(u64),
-            Text(String),
-        }
-        match Written::deserialize(deserializer)? {
-            Written::Bytes(bytes) if bytes > MAX_RATE => {
-                Err(serde::de::Error::custom(format!("a rate is at most {MAX_RATE} bytes per second")))
-            }
-            Written::Bytes(bytes) => Ok(Self(bytes)),
-            Written::Text(text) => {
-                text.parse::<ByteSize>().map(|size| Self(size.bytes())).map_err(serde::de::Error::custom)
-            }
-        }
-    }
-}
-
-impl Rate {
-    fn limit(self) -> Option<u64> {
-        Some(self.0).filter(|rate| *rate > 0)
-    }
-}
-
-/// The largest number a column of the registry holds.
-const MAX_RATE: u64 = i64::MAX as u64;
-
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
 
 pub(super) async fn list(downloads: &Downloads, query: &Query) -> Result<Response<Body>, Problem> {
     let states = query.get("state").unwrap_or_default().split(',').filter(|state| !state.is_empty());
@@ -104,8 +39,9 @@ pub(super) async fn list(downloads: &Downloads, query: &Query) -> Result<Respons
     }
 }
 
-pub(super) async fn add(downloads: &Downloads, new: AddDocument) -> Result<Response<Body>, Problem> {
-    let row = downloads.add(new.into_request()?).await.map_err(|error| refused(&error))?;
+/// Queues a download.
+pub(super) async fn add(downloads: &Downloads, new: Document) -> Result<Response<Body>, Problem> {
+    let row = downloads.add(add_request(new)?).await.map_err(|error| not_added(&error))?;
     let location = format!("/api/v1/downloads/{}", row.id);
     Ok(created(&location, &downloads.view_of(row)))
 }
@@ -115,14 +51,17 @@ pub(super) async fn show(downloads: &Downloads, params: &Params) -> Result<Respo
     view.map(|view| body::json(StatusCode::OK, &view)).ok_or_else(unknown)
 }
 
+/// Changes what is named. `limit_down: null` takes the limit away.
 pub(super) async fn patch(
     downloads: &Downloads,
     params: &Params,
-    change: PatchDocument,
+    mut change: Document,
 ) -> Result<Response<Body>, Problem> {
     let id = id(params)?;
-    let priority = change.priority.map(priority).transpose()?;
-    if let Some(limit) = change.limit_down {
+    let priority = change.take("priority")?.map(priority).transpose()?;
+    let limit = change.take_nullable::<Rate>("limit_down")?;
+    change.end()?;
+    if let Some(limit) = limit {
         downloads.set_limit(id, limit.and_then(Rate::limit)).await.map_err(|error| disobeyed(&error))?;
     }
     if let Some(priority) = priority {
@@ -160,42 +99,48 @@ pub(super) fn id(params: &Params) -> Result<DownloadId, Problem> {
     params.get("id").parse().map_err(|_| unknown())
 }
 
-impl AddDocument {
-    fn into_request(self) -> Result<AddRequest, Problem> {
-        let source = match (self.peer, self.item, self.url) {
-            (Some(peer), Some(item), None) if !item.is_empty() => Source::Item { peer, item },
-            (None, None, Some(url)) => Source::Url(url),
-            _ => return Err(invalid("give either peer and item, or url")),
-        };
-        if self.import.as_deref().is_some_and(|import| import != "none") {
-            return Err(invalid("import: no importer of that name"));
-        }
-        if self.sha256.is_some() && self.blake3.is_some() {
-            return Err(invalid("give one digest, sha256 or blake3"));
-        }
-        let digest = |field, value: Option<String>, parse: fn(&str) -> Result<Digest, _>| match value {
-            None => Ok(None),
-            Some(hex) => match parse(&hex) {
-                Ok(Digest::Sha256(bytes) | Digest::Blake3(bytes)) => Ok(Some(bytes)),
-                Err(error) => Err(invalid(format!("{field}: {error}"))),
-            },
-        };
-        Ok(AddRequest {
-            source,
-            filename: self.filename,
-            priority: priority(self.priority)?,
-            paused: self.paused,
-            digests: Digests {
-                sha256: digest("sha256", self.sha256, Digest::sha256)?,
-                blake3: digest("blake3", self.blake3, Digest::blake3)?,
-            },
-            limit_down: self.limit_down.and_then(Rate::limit),
-        })
+fn add_request(mut new: Document) -> Result<AddRequest, Problem> {
+    let source = match (new.take("peer")?, new.take::<String>("item")?, new.take("url")?) {
+        (Some(peer), Some(item), None) if !item.is_empty() => Source::Item { peer, item },
+        (None, None, Some(url)) => Source::Url(url),
+        _ => return Err(refused("give either peer and item, or url")),
+    };
+    if new.take::<String>("import")?.is_some_and(|import| import != "none") {
+        return Err(invalid("import", "no importer of that name"));
+    }
+    let digests = Digests {
+        sha256: digest(&mut new, "sha256", Digest::sha256)?,
+        blake3: digest(&mut new, "blake3", Digest::blake3)?,
+    };
+    if digests.sha256.is_some() && digests.blake3.is_some() {
+        return Err(refused("give one digest, sha256 or blake3"));
+    }
+    let request = AddRequest {
+        source,
+        filename: new.take("filename")?,
+        priority: new.take("priority")?.map(priority).transpose()?.unwrap_or_default(),
+        paused: new.take("paused")?.unwrap_or_default(),
+        digests,
+        limit_down: new.take::<Rate>("limit_down")?.and_then(Rate::limit),
+    };
+    new.end()?;
+    Ok(request)
+}
+
+fn digest<E: std::fmt::Display>(
+    new: &mut Document,
+    field: &str,
+    parse: fn(&str) -> Result<Digest, E>,
+) -> Result<Option<[u8; 32]>, Problem> {
+    let Some(hex) = new.take::<String>(field)? else { return Ok(None) };
+    match parse(&hex) {
+        Ok(Digest::Sha256(bytes) | Digest::Blake3(bytes)) => Ok(Some(bytes)),
+        Err(error) => Err(invalid(field, error)),
     }
 }
 
 fn priority(value: i64) -> Result<Priority, Problem> {
-    Priority::new(value).map_err(|error| invalid(format!("priority: {error}")))
+    Priority::new(value).map_err(|error| invalid("priority", error))
 }
 
 fn unknown() -> Problem {
@@ -207,7 +152,7 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> Problem {
     Problem::unavailable(std::time::Duration::from_secs(5))
 }
 
-fn refused(error: &AddError) -> Problem {
+fn not_added(error: &AddError) -> Problem {
     let (status, name, title) = match error {
         AddError::PeerUnknown(_) => (StatusCode::NOT_FOUND, "peer-unknown", "There is no peer of that name"),
         AddError::ItemUnknown { .. } => (StatusCode::NOT_FOUND, "item-unknown", "The peer has no such item"),
@@ -227,6 +172,7 @@ fn refused(error: &AddError) -> Problem {
     let problem = Problem::new(status, name, title).with_detail(error.to_string());
     match error {
         AddError::DestinationActive { id, .. } => problem.with_member("download_id", id.get()),
+        AddError::Invalid { field, .. } => problem.with_member("field", *field),
         _ => problem,
     }
 }

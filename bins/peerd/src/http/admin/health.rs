@@ -1,5 +1,7 @@
 //! Is the daemon alive, is it ready, and how full is everything.
 
+use std::path::Path;
+
 use download_registry::DownloadState;
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
@@ -12,22 +14,26 @@ use crate::metrics::{Dir, Metrics, State};
 pub(super) async fn ready(downloads: &Downloads) -> Response<Body> {
     let database = downloads.registry().counts().await.map(drop).map_err(|error| error.to_string());
     let settings = downloads.settings();
-    let dir = |path: &std::path::Path| match path.is_dir() {
-        true => Ok(()),
-        false => Err("the directory is missing".to_owned()),
-    };
-    let checks = [
-        ("database", database),
-        ("downloads", dir(&settings.dir)),
-        ("incomplete", dir(&settings.incomplete_dir)),
-    ];
+    let (finished, unfinished) = (dir(&settings.dir).await, dir(&settings.incomplete_dir).await);
+    let checks = [("database", database), ("downloads", finished), ("incomplete", unfinished)];
     let ready = checks.iter().all(|(_, check)| check.is_ok());
-    let checks: Map<String, Value> = checks
+    let mut checks: Map<String, Value> = checks
         .into_iter()
         .map(|(name, check)| (name.to_owned(), check.map_or_else(Value::from, |()| Value::from("ok"))))
         .collect();
+    // Worth knowing, and no reason to be taken out of service: what is shared is still served.
+    let disk =
+        if downloads.disk_is_low() { "low: the queue waits until twice min_free is free" } else { "ok" };
+    checks.insert("disk".to_owned(), disk.into());
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     body::json(status, &json!({ "ready": ready, "checks": checks }))
+}
+
+async fn dir(path: &Path) -> Result<(), String> {
+    match tokio::fs::metadata(path).await {
+        Ok(metadata) if metadata.is_dir() => Ok(()),
+        _ => Err("the directory is missing".to_owned()),
+    }
 }
 
 /// Brings the gauges up to date before they are read.
@@ -42,7 +48,7 @@ pub(super) async fn measure(downloads: &Downloads, metrics: &Metrics) {
     metrics.permits_in_use.set(i64::try_from(downloads.running()).unwrap_or(i64::MAX));
     let settings = downloads.settings();
     for (name, path) in [("downloads", &settings.dir), ("incomplete", &settings.incomplete_dir)] {
-        if let Some(free) = crate::downloads::free_bytes(path) {
+        if let Some(free) = downloads.free_bytes(path).await {
             metrics.disk_free.get_or_create(&Dir { dir: name.to_owned() }).set(free as f64);
         }
     }

@@ -14,6 +14,7 @@ impl AsyncSeek for Reader {
     fn start_seek(self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
         let this = self.get_mut();
         this.from_end = None;
+        this.stop_measuring();
         match position {
             SeekFrom::Start(target) => this.go_to(Some(target)),
             SeekFrom::Current(distance) => this.go_to(this.at.checked_add_signed(distance)),
@@ -39,12 +40,29 @@ impl Reader {
         self.generation = self.generation.or_else(|| known_generation(&notes));
         let Some(total) = notes.look_total() else {
             self.place.take(&mut notes, Need::Total, context);
+            drop(notes);
+            // Waiting wants nothing by itself: the first byte tells how many there are.
+            if self.measuring.is_none() {
+                self.measuring = Some(self.board.ask(|notes| {
+                    let first_byte = notes.demand.read(0..1);
+                    notes.demand.block(first_byte);
+                    first_byte
+                }));
+            }
             return Poll::Pending;
         };
         drop(notes);
         self.from_end = None;
+        self.stop_measuring();
         let end = self.range.end.min(total?);
         Poll::Ready(self.go_to(end.checked_add_signed(distance)))
+    }
+
+    /// Takes back the wish for the byte that was to tell the complete-length.
+    pub(super) fn stop_measuring(&mut self) {
+        if let Some(measuring) = self.measuring.take() {
+            self.board.ask(|notes| notes.demand.withdraw(measuring));
+        }
     }
 
     fn go_to(&mut self, target: Option<u64>) -> io::Result<()> {

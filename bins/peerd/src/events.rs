@@ -1,0 +1,109 @@
+//! **What happens**, told once: whoever does something to a download calls [`Events::record`], and the listeners hear it.
+//!
+//! There are three: the [`journal`] (a line in the log), the [`tally`] (the metrics) and the [`ring`] (the last events
+//! under their numbers, for whoever follows the daemon). A listener never blocks the one who tells: the ring drops its
+//! oldest event, and a reader that was too slow for it learns that it fell behind.
+
+mod event;
+mod journal;
+mod numbers;
+mod ring;
+mod tally;
+mod wire;
+
+use std::sync::Arc;
+
+use download_registry::{Registry, StorageError};
+use retry_kit::{Clock, SharedClock};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+
+use self::numbers::Numbers;
+use self::ring::Ring;
+use crate::metrics::Metrics;
+
+pub use event::{Event, Retry, Room, Step, Subject, Why};
+pub(crate) use ring::frame;
+pub use ring::{Batch, Behind};
+pub use wire::{Told, wire};
+
+/// The one place that hears what happens, and tells it on.
+pub struct Events {
+    metrics: Arc<Metrics>,
+    ring: Ring,
+    numbers: Numbers,
+    closed: CancellationToken,
+}
+
+impl Events {
+    /// Continues the numbers of the process before.
+    ///
+    /// # Errors
+    /// When the registry cannot be read or written.
+    pub async fn open(
+        registry: &Registry,
+        metrics: Arc<Metrics>,
+        clock: &SharedClock,
+    ) -> Result<Arc<Self>, StorageError> {
+        let (numbers, last) = Numbers::open(registry, clock.wall().into()).await?;
+        let ring = Ring::after(last);
+        Ok(Arc::new(Self { metrics, ring, numbers, closed: CancellationToken::new() }))
+    }
+
+    /// Tells every listener, in the order of the calls. Call it once what happened is on record.
+    pub fn record(&self, event: &Event<'_>) {
+        journal::write(event);
+        tally::count(&self.metrics, event);
+        if let Some(told) = wire(event) {
+            let last = self.ring.push(told);
+            self.numbers.spent(last);
+        }
+    }
+
+    /// The number of the latest event; 0 before the first one ever.
+    pub fn last(&self) -> u64 {
+        self.ring.last()
+    }
+
+    /// The events after number `seen`, as many as fit a batch; an empty batch when there are none yet.
+    ///
+    /// # Errors
+    /// [`Behind`] when some of them are gone, or `seen` is none of our numbers.
+    pub fn after(&self, seen: u64) -> Result<Batch, Behind> {
+        self.ring.batch(seen)
+    }
+
+    /// Resolves when there is an event after number `seen`, at once if there is.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn beyond(&self, seen: u64) {
+        self.ring.beyond(seen).await;
+    }
+
+    /// Ends whoever follows: nothing more is going to be told to them.
+    pub fn close(&self) {
+        self.closed.cancel();
+    }
+
+    /// Resolves once [`Events::close`] was called.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub fn closed(&self) -> WaitForCancellationFuture<'_> {
+        self.closed.cancelled()
+    }
+
+    /// Keeps numbers reserved ahead of their use, for as long as it is polled.
+    pub async fn keep_numbers(&self, registry: &Registry, clock: &SharedClock) {
+        self.numbers.keep(registry, clock).await;
+    }
+
+    /// Gives back what was reserved and not used, so that the next process goes on without a gap. The last thing
+    /// to do.
+    ///
+    /// # Errors
+    /// When the registry cannot be written; then the next process skips some numbers.
+    pub async fn finish(&self, registry: &Registry, clock: &SharedClock) -> Result<(), StorageError> {
+        numbers::write(registry, self.last(), clock.wall().into()).await
+    }
+}

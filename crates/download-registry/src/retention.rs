@@ -1,0 +1,51 @@
+//! How long the past is kept: so many entries of every row, and finished rows until they are old.
+//!
+//! The limits of a row's history stand in the database, because a trigger enforces them, in the transaction that makes
+//! the next entry.
+
+use sqlx::SqliteConnection;
+
+use crate::{Options, Registry, StorageError, Timestamp};
+
+impl Registry {
+    /// Removes up to `limit` published or cancelled rows that last changed before `before`, and returns how many.
+    ///
+    /// Their history goes with them. Failed rows stay: they may own a part file; [`delete`](Self::delete) removes one.
+    /// Rows an importer was asked to take stay until it answered. Call it again until it returns less than `limit`;
+    /// small bites leave room for others.
+    pub async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StorageError> {
+        self.write(move |db| {
+            Box::pin(async move {
+                let pruned =
+                    sqlx::query(PRUNE).bind(before.as_millis()).bind(limit).execute(&mut *db).await?;
+                if pruned.rows_affected() > 0 {
+                    // Gives the pages back to the disk a few at a time.
+                    sqlx::query("PRAGMA incremental_vacuum(200)").fetch_all(db).await?;
+                }
+                Ok(pruned.rows_affected())
+            })
+        })
+        .await
+    }
+}
+
+/// Writes down how much history a row keeps, if that changed. Rows that have more lose it with their next entry.
+pub(crate) async fn set(db: &mut SqliteConnection, options: &Options) -> Result<(), sqlx::Error> {
+    sqlx::query(SET)
+        .bind(options.keep_attempts.max(1))
+        .bind(options.keep_transitions.max(1))
+        .execute(db)
+        .await
+        .map(drop)
+}
+
+const SET: &str = "
+    UPDATE history SET keep_attempts = ?1, keep_transitions = ?2
+    WHERE keep_attempts <> ?1 OR keep_transitions <> ?2";
+
+pub(crate) const PRUNE: &str = "
+    DELETE FROM download WHERE id IN (
+        SELECT id FROM download INDEXED BY download_finished
+        WHERE state IN ('completed', 'imported', 'cancelled') AND updated_at < ?1
+        ORDER BY updated_at
+        LIMIT ?2)";
