@@ -3,7 +3,7 @@
 /// What a finished download came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Completed {
-    /// Complete-length in bytes.
+    /// Complete-length in bytes; 0 when only a part was wanted and nobody said.
     pub total: u64,
     /// Whether the file has its final name. It has not when only a part of it was wanted.
     pub published: bool,

@@ -288,9 +288,10 @@ impl Engine {
 
     /// Whether there is nothing left to fetch.
     fn is_done(&self) -> bool {
+        // As long as nobody knows where the file ends, it may go on for ever.
+        let total = self.state.total().unwrap_or(u64::MAX);
         let known = self.state.generation > 0 && self.restart_due.is_none();
-        let total = self.state.total().filter(|_| known);
-        total.is_some_and(|total| self.board.notes().demand.is_met(total, &self.state.written))
+        known && self.board.notes().demand.is_met(total, &self.state.written)
     }
 
     /// Waits for the next thing that happens, and deals with it.

@@ -31,11 +31,6 @@ impl Identity {
         self.validator.as_ref().is_some_and(Validator::is_strong)
     }
 
-    /// Whether anything is known at all.
-    pub(crate) fn is_known(&self) -> bool {
-        *self != Self::default()
-    }
-
     /// Whether this is what was `known` before, with at most something learnt in addition.
     pub(crate) fn extends(&self, known: &Identity) -> bool {
         (known.total.is_none() || known.total == self.total)

@@ -6,6 +6,8 @@ use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+#[cfg(test)]
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use rustix::fs::{FallocateFlags, FlockOperation};
@@ -20,6 +22,9 @@ use crate::publish::SealedPart;
 pub(crate) struct PartFile {
     file: Arc<File>,
     path: Arc<PathBuf>,
+    /// The next sync fails.
+    #[cfg(test)]
+    sync_fails: Arc<AtomicBool>,
 }
 
 impl PartFile {
@@ -35,7 +40,7 @@ impl PartFile {
         for _ in 0..REOPENS {
             let file = open_locked(&path, twin)?;
             if still_named(&file, &path)? {
-                return Ok(Self { file: Arc::new(file), path: Arc::new(path) });
+                return Ok(Self::new(file, path));
             }
         }
         Err(LocalError::Busy(path))
@@ -54,7 +59,24 @@ impl PartFile {
     #[cfg(all(test, feature = "reqwest"))]
     pub(crate) fn over(device: &str) -> Self {
         let file = File::options().read(true).write(true).open(device).expect("a device");
-        Self { file: Arc::new(file), path: Arc::new(device.into()) }
+        Self::new(file, device.into())
+    }
+
+    /// A part file whose first sync fails. All others succeed, as if nothing had been lost.
+    #[cfg(all(test, feature = "reqwest"))]
+    pub(crate) fn losing_pages(path: PathBuf) -> Self {
+        let part = Self::open(path, None).expect("a part file");
+        part.sync_fails.store(true, Ordering::Relaxed);
+        part
+    }
+
+    fn new(file: File, path: PathBuf) -> Self {
+        Self {
+            file: Arc::new(file),
+            path: Arc::new(path),
+            #[cfg(test)]
+            sync_fails: Arc::default(),
+        }
     }
 
     /// The open file, with its lock.
@@ -127,6 +149,10 @@ impl PartFile {
     /// After an error the kernel may have dropped the pages it could not write and report success the next time: the
     /// caller must forget the bytes this sync was to cover, and never sync again and believe it.
     pub(crate) fn sync(&self) -> Result<(), LocalError> {
+        #[cfg(test)]
+        if self.sync_fails.swap(false, Ordering::Relaxed) {
+            return Err(self.failed("sync")(rustix::io::Errno::IO.into()));
+        }
         self.file.sync_data().map_err(self.failed("sync"))
     }
 

@@ -47,6 +47,14 @@ impl Feed {
 
     /// The next event; `None` when the stream ended as it should.
     pub(crate) async fn next(&mut self) -> Option<Happened> {
+        // Over all of it: signs of life come for ever.
+        match tokio::time::timeout(PATIENCE, self.receive()).await {
+            Ok(next) => next,
+            Err(_) => panic!("nothing more after {:#?}", self.seen),
+        }
+    }
+
+    async fn receive(&mut self) -> Option<Happened> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let happened = parse(event);
@@ -57,9 +65,7 @@ impl Feed {
                 }
                 continue;
             }
-            let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await;
-            let chunk = chunk.unwrap_or_else(|_| panic!("nothing more after {:#?}", self.seen));
-            let chunk = chunk.expect("a stream that is not cut")?;
+            let chunk = self.response.chunk().await.expect("a stream that is not cut")?;
             self.text.push_str(std::str::from_utf8(&chunk).expect("readable events"));
         }
     }

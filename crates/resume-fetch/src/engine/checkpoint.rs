@@ -134,6 +134,7 @@ const RESERVE: u64 = 8 << 20;
 #[cfg(all(test, feature = "reqwest"))]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use retry_kit::{Clock, TokioClock};
     use scripted_peer::{Representation, ScriptedPeer};
@@ -147,21 +148,30 @@ mod tests {
     use crate::lease::Shared;
     use crate::ledger::{Ledger, MemoryLedger};
     use crate::part_file::PartFile;
-    use crate::request::{FetchRequest, Wanted};
+    use crate::request::{Connections, FetchRequest, Wanted};
     use crate::reqwest_transport::ReqwestTransport;
     use crate::schedule::Demand;
 
     /// Downloads 1 MiB into `device`, which has something against it.
-    #[expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
     async fn into_device(device: &str) -> (FetchError, Arc<MemoryLedger>) {
+        into_part(PartFile::over(device), 1 << 20, |request| request).await
+    }
+
+    /// Downloads `length` bytes into `part`, which has something against it.
+    #[expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+    async fn into_part(
+        part: PartFile,
+        length: u64,
+        settings: impl Fn(FetchRequest) -> FetchRequest,
+    ) -> (FetchError, Arc<MemoryLedger>) {
         let peer = ScriptedPeer::start().await;
-        peer.serve("/file", Representation::seeded(7, 1 << 20).etag("\"a\""));
-        let request = FetchRequest::new(&peer.url("/file"), "/nowhere/x").unwrap();
+        peer.serve("/file", Representation::seeded(7, length).etag("\"a\""));
+        let request = settings(FetchRequest::new(&peer.url("/file"), "/nowhere/x").unwrap());
         let shared = Shared {
-            transport: Arc::new(ReqwestTransport::new(std::time::Duration::from_secs(10)).unwrap()),
+            transport: Arc::new(ReqwestTransport::new(Duration::from_secs(10)).unwrap()),
             clock: Arc::new(TokioClock),
             request,
-            part: PartFile::over(device),
+            part,
             stop: CancellationToken::new(),
         };
         let ledger = Arc::new(MemoryLedger::new());
@@ -185,6 +195,21 @@ mod tests {
         // Takes every byte and cannot be synced.
         let (error, ledger) = into_device("/dev/null").await;
         assert!(error.kind.to_string().starts_with("cannot sync /dev/null"), "{error}");
+        let record = ledger.load().await.unwrap().expect("it had begun");
+        assert!(record.durable.is_empty(), "{record:?}");
+        assert_eq!(error.bytes_kept, 0);
+    }
+
+    #[tokio::test]
+    async fn after_a_failed_sync_no_other_is_believed_though_several_connections_go_on_writing() {
+        let dir = tempfile::tempdir().unwrap();
+        let part = PartFile::losing_pages(dir.path().join("x.part"));
+        // The next sync would succeed, and there is always something on its way to the disk.
+        let settings = |request: FetchRequest| {
+            request.connections(Connections::fixed(4)).checkpoint(256 << 10, Duration::from_secs(1))
+        };
+        let (error, ledger) = into_part(part, 64 << 20, settings).await;
+        assert!(error.kind.to_string().starts_with("cannot sync"), "{error}");
         let record = ledger.load().await.unwrap().expect("it had begun");
         assert!(record.durable.is_empty(), "{record:?}");
         assert_eq!(error.bytes_kept, 0);

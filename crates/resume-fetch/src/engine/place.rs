@@ -50,10 +50,10 @@ impl Engine {
             return self.trim();
         }
         let held = self.state.written.available_from(0);
-        if self.wants_all() || (held > 0 && self.wants_something()) {
+        if self.wants_all() || ((held > 0 || self.in_order) && self.wants_something()) {
             return self.send(Errand { whole: held == 0, ..Errand::background(held, None) });
         }
-        if held > 0 {
+        if held > 0 || self.in_order {
             return;
         }
         let claims = self.board.notes().demand.claims(u64::MAX, self.shared.clock.now());
@@ -173,7 +173,8 @@ impl Engine {
             until,
             held_from: self.state.held_from(from),
             whole,
-            fresh: self.state.written.is_empty() && !self.state.identity.is_known() && !whole,
+            // Nothing is held that the answer could be joined to, and no tag to hold it against.
+            fresh: self.state.written.is_empty() && !self.state.identity.is_proof() && !whole,
             compare: self.unvouched,
             reconnect: self.reconnect,
             ignores_ranges: self.ignores_ranges,
