@@ -71,12 +71,7 @@ pub(crate) fn same_file(a: &Metadata, b: &Metadata) -> bool {
 
 /// Makes the names in `path`'s directory durable.
 pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
-    sync_dir(parent(path))
-}
-
-/// Makes the names in `dir` durable.
-pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
+    File::open(parent(path))?.sync_all()
 }
 
 /// The directory a path's last component lives in; `.` for a bare name.

@@ -1,5 +1,6 @@
 //! The last step: a whole, synced part gets its final name, and the directory remembers it.
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -31,6 +32,8 @@ impl SealedPart {
     /// [`LocalError::Io`] when the disk refuses.
     pub(crate) fn publish(self, target: &Path, replace: bool) -> Result<u64, FetchErrorKind> {
         let from = self.part.path().to_path_buf();
+        // Opened before: once the file has its name, a want of descriptors must not keep it from being synced.
+        let names = Names::open(&from, target)?;
         let renamed = if replace { std::fs::rename(&from, target) } else { rename_no_replace(&from, target) };
         match renamed {
             Ok(()) => {}
@@ -42,19 +45,39 @@ impl SealedPart {
             }
             Err(error) => return Err(LocalError::io("publish", target)(error).into()),
         }
-        sync_names(&from, target)?;
+        names.sync(&from, target)?;
         Ok(self.total)
     }
 }
 
 /// Makes the rename durable: until both directories are synced, a power cut may take it back. Blocking.
 pub(crate) fn sync_names(part: &Path, target: &Path) -> Result<(), LocalError> {
-    let (old, new) = (disk::parent(part), disk::parent(target));
-    disk::sync_dir(new).map_err(LocalError::io("sync the directory of", target))?;
-    if old != new {
-        disk::sync_dir(old).map_err(LocalError::io("sync the directory of", part))?;
+    Names::open(part, target)?.sync(part, target)
+}
+
+/// The directories on the two sides of a rename.
+struct Names {
+    new: File,
+    /// Only when it is another one.
+    old: Option<File>,
+}
+
+impl Names {
+    fn open(part: &Path, target: &Path) -> Result<Self, LocalError> {
+        let open = |path: &Path| {
+            File::open(disk::parent(path)).map_err(LocalError::io("open the directory of", path))
+        };
+        let apart = disk::parent(part) != disk::parent(target);
+        Ok(Self { new: open(target)?, old: if apart { Some(open(part)?) } else { None } })
     }
-    Ok(())
+
+    fn sync(&self, part: &Path, target: &Path) -> Result<(), LocalError> {
+        self.new.sync_all().map_err(LocalError::io("sync the directory of", target))?;
+        match &self.old {
+            Some(old) => old.sync_all().map_err(LocalError::io("sync the directory of", part)),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Refuses a target that no rename could reach, before anything is downloaded for it. Blocking.
