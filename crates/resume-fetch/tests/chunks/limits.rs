@@ -184,7 +184,7 @@ async fn a_limit_that_is_changed_holds_from_then_on_for_those_who_wait_too() {
     let mut bound = Bound::new(&everything, &[&first, &second], clock.now());
     let begin = clock.now();
     // Slow, ten times as fast, slower than at first.
-    let mut changes = vec![(8, 16 * KIB), (4, 320 * KIB)];
+    let mut changes = vec![(6, 16 * KIB), (4, 320 * KIB)];
     let took = run(&clock, vec![one, two], std::slice::from_ref(&everything), |now| {
         bound.check(now);
         let due = changes.last().is_some_and(|(at, _)| now.duration_since(begin).as_secs() >= *at);
