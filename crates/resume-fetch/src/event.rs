@@ -11,7 +11,8 @@ use crate::restart_reason::RestartReason;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A body is coming in and was found to continue what is held. Told of the first of several transfers only.
+    /// A body is coming in and was found to continue what is held. Of several transfers side by side, only the
+    /// first is told.
     Started {
         /// Offset it starts to add bytes at; above zero it resumes.
         from: u64,

@@ -67,7 +67,7 @@ impl Crew {
     }
 
     /// The name the next lease will have: whoever is at work now has a smaller one.
-    pub(super) fn newest(&self) -> LeaseId {
+    pub(super) fn upcoming(&self) -> LeaseId {
         LeaseId(self.next + 1)
     }
 

@@ -115,13 +115,13 @@ impl Engine {
 
     /// Some failures are tried again at once: by everybody who had set out before the first of them was known.
     fn has_second_chance(&mut self, member: &Member, failed: &Failed) -> bool {
-        let newest = self.crew.newest();
+        let upcoming = self.crew.upcoming();
         let first = if failed.error.status() == Some(StatusCode::MISDIRECTED_REQUEST) {
             // Another connection may lead to the right server; if it does not, none will (RFC 9110 §15.5.20).
-            self.misdirected.get_or_insert(newest)
+            self.misdirected.get_or_insert(upcoming)
         } else if failed.redirected && failed.error.may_be_an_expired_redirect() {
             // The address we were sent to may have been good for a while only; the one we were given still is.
-            self.redirect_expired.get_or_insert(newest)
+            self.redirect_expired.get_or_insert(upcoming)
         } else {
             return false;
         };

@@ -81,9 +81,11 @@ impl Engine {
         self.parked.iter().filter(|parked| parked.until > now).min_by_key(|parked| parked.until)
     }
 
-    /// Takes out the failure behind one of them.
+    /// Takes out the failure behind the one whose next try comes first.
     pub(super) fn take_parked(&mut self) -> Option<(AttemptError, DelaySource)> {
-        self.parked.pop().map(|parked| (parked.last, parked.source))
+        let first = (0..self.parked.len()).min_by_key(|&index| self.parked[index].until)?;
+        let Parked { last, source, .. } = self.parked.swap_remove(first);
+        Some((last, source))
     }
 
     /// A lease on `range` is placed: what is remembered about its bytes goes with it.

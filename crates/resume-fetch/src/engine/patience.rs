@@ -84,8 +84,8 @@ impl Engine {
         if !deferred && delay <= self.shared.request.hold {
             return Ok(());
         }
-        let rest = self.resting.take();
-        let known = rest.and_then(|rest| Some((rest.cause?, rest.source)));
+        // The rest itself goes on: without a failure to hand over, it is sat out here.
+        let known = self.resting.as_mut().and_then(|rest| Some((rest.cause.take()?, rest.source)));
         match known.or_else(|| self.take_parked()) {
             Some((last, source)) => Err(FetchErrorKind::Deferred { delay, source_of_delay: source, last }),
             None => Ok(()),
@@ -97,8 +97,8 @@ impl Engine {
         self.remember(error);
         let tolerance = error.fault_tolerance();
         // What several meet at the same moment is one fault.
-        if tolerance.is_some() && self.faulted.is_none_or(|newest| member.id >= newest) {
-            self.faulted = Some(self.crew.newest());
+        if tolerance.is_some() && self.faulted.is_none_or(|upcoming| member.id >= upcoming) {
+            self.faulted = Some(self.crew.upcoming());
             self.protocol_faults += 1;
         }
         !error.is_transient() || tolerance.is_some_and(|tolerance| self.protocol_faults > tolerance)
