@@ -1,19 +1,23 @@
 //! What the two daemons work in: directories, configurations, and the files to move.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::SocketAddr;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::Options;
+use super::Queue;
 
 /// A directory of its own, gone when dropped.
 pub(crate) struct Stage {
     dir: TempDir,
+    /// Where the fetching daemon keeps everything, below `dir`.
+    disk: &'static str,
     pub(crate) files: Vec<Source>,
 }
 
@@ -25,14 +29,15 @@ pub(crate) struct Source {
 
 impl Stage {
     /// Makes the directories and writes the files.
-    pub(crate) fn set(options: &Options, rng: &mut fastrand::Rng) -> anyhow::Result<Self> {
-        let dir = match &options.dir {
+    pub(crate) fn set(queue: &Queue, disk: &'static str, rng: &mut fastrand::Rng) -> anyhow::Result<Self> {
+        let dir = match &queue.dir {
             Some(parent) => tempfile::tempdir_in(parent),
             None => tempfile::tempdir(),
         };
         let dir = dir.context("cannot make a directory to work in")?;
-        let stage = Self { files: sources(options.files, options.total.bytes(), rng), dir };
+        let stage = Self { files: sources(queue.files, queue.total.bytes(), rng), disk, dir };
         std::fs::create_dir(stage.path("shared"))?;
+        std::fs::create_dir_all(stage.path(disk))?;
         for source in &stage.files {
             write_random(&stage.shared(&source.name), source.bytes, rng)
                 .with_context(|| format!("cannot write {}", source.name))?;
@@ -40,7 +45,7 @@ impl Stage {
         Ok(stage)
     }
 
-    pub(crate) fn configure(&self, options: &Options, sharer: SocketAddr) -> anyhow::Result<()> {
+    pub(crate) fn configure(&self, queue: &Queue, sharer: SocketAddr) -> anyhow::Result<()> {
         let anywhere = json!({ "listen": ["127.0.0.1:0"] });
         let log = json!({ "format": "json" });
         let sharing = json!({
@@ -52,14 +57,14 @@ impl Stage {
             "server": anywhere, "admin": anywhere, "log": log,
             "peers": { "alice": { "url": format!("http://{sharer}/"), "key": KEY, "max_concurrent": PERMITS } },
             "downloads": {
-                "dir": self.path("completed"), "incomplete_dir": self.path("incomplete"), "min_free": "0",
-                "max_concurrent": PERMITS, "connections": options.connections,
-                "checkpoint_bytes": options.checkpoint.bytes().to_string(),
+                "dir": self.on_disk("completed"), "incomplete_dir": self.on_disk("incomplete"), "min_free": "0",
+                "max_concurrent": PERMITS, "connections": queue.connections,
+                "checkpoint_bytes": queue.checkpoint.bytes().to_string(),
                 // A peer that was killed is no reason to give up.
                 "max_attempts": 1_000_000, "retry_base": "10ms", "retry_max": "100ms",
             },
         });
-        for (name, config) in [("sharer", sharing), ("fetcher", fetching)] {
+        for (name, config) in [(SHARER, sharing), (FETCHER, fetching)] {
             std::fs::write(self.path(&format!("{name}.toml")), toml::to_string(&config)?)?;
         }
         Ok(())
@@ -69,21 +74,32 @@ impl Stage {
         self.dir.path().join(name)
     }
 
+    /// A place on the disk of the fetching daemon.
+    pub(crate) fn on_disk(&self, name: &str) -> PathBuf {
+        self.path(self.disk).join(name)
+    }
+
+    /// Where a daemon keeps its state.
+    pub(crate) fn state(&self, daemon: &str) -> PathBuf {
+        let name = format!("{daemon}-state");
+        if daemon == FETCHER { self.on_disk(&name) } else { self.path(&name) }
+    }
+
     pub(crate) fn shared(&self, name: &str) -> PathBuf {
         self.path("shared").join(name)
     }
 
     pub(crate) fn completed(&self, name: &str) -> PathBuf {
-        self.path("completed").join(name)
+        self.on_disk("completed").join(name)
     }
 
     pub(crate) fn total(&self) -> u64 {
         self.files.iter().map(|source| source.bytes).sum()
     }
 
-    /// Everything in a directory, sorted.
+    /// Everything in a directory of the fetching daemon, sorted.
     pub(crate) fn names(&self, dir: &str) -> anyhow::Result<Vec<String>> {
-        let path = self.path(dir);
+        let path = self.on_disk(dir);
         if !path.is_dir() {
             return Ok(Vec::new());
         }
@@ -94,26 +110,36 @@ impl Stage {
         Ok(names)
     }
 
+    /// The downloaded files that are not what is shared.
+    pub(crate) fn wrong(&self) -> anyhow::Result<Vec<String>> {
+        let wrong =
+            |source: &Source| self.is_identical(source).map(|same| (!same).then(|| source.name.clone()));
+        Ok(self.files.iter().map(wrong).collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
     /// Whether a downloaded file is what is shared, byte for byte.
-    pub(crate) fn is_identical(&self, name: &str) -> anyhow::Result<bool> {
-        let (Ok(mut ours), mut theirs) = (File::open(self.completed(name)), File::open(self.shared(name))?)
-        else {
-            return Ok(false);
-        };
-        if ours.metadata()?.len() != theirs.metadata()?.len() {
+    pub(crate) fn is_identical(&self, source: &Source) -> anyhow::Result<bool> {
+        let ours = self.completed(&source.name);
+        if !ours.metadata().is_ok_and(|meta| meta.len() == source.bytes) {
             return Ok(false);
         }
+        self.holds(&ours, source, 0..source.bytes)
+    }
+
+    /// Whether `path` holds these bytes of a source, each at its place.
+    pub(crate) fn holds(&self, path: &Path, source: &Source, range: Range<u64>) -> anyhow::Result<bool> {
+        let (ours, theirs) = (File::open(path)?, File::open(self.shared(&source.name))?);
         let (mut a, mut b) = (vec![0; 1 << 20], vec![0; 1 << 20]);
-        loop {
-            let read = ours.read(&mut a)?;
-            if read == 0 {
-                return Ok(true);
-            }
-            theirs.read_exact(&mut b[..read])?;
-            if a[..read] != b[..read] {
+        let mut at = range.start;
+        while at < range.end {
+            let length = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(a.len());
+            theirs.read_exact_at(&mut b[..length], at)?;
+            if ours.read_exact_at(&mut a[..length], at).is_err() || a[..length] != b[..length] {
                 return Ok(false);
             }
+            at += length as u64;
         }
+        Ok(true)
     }
 }
 
@@ -150,6 +176,9 @@ fn write_random(path: &Path, bytes: u64, rng: &mut fastrand::Rng) -> std::io::Re
     Ok(())
 }
 
+/// The names of the two daemons.
+pub(crate) const SHARER: &str = "sharer";
+pub(crate) const FETCHER: &str = "fetcher";
 /// The key the sharing daemon wants.
 pub(crate) const KEY: &str = "a-key-between-two-friends-in-a-storm";
 /// `downloads.max_concurrent`, as it is by default.

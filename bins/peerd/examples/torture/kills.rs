@@ -1,36 +1,35 @@
-//! The storm: life after life of the fetching daemon, each cut off somewhere.
+//! A storm of SIGKILLs: life after life of the fetching daemon, each cut off somewhere.
+
+mod report;
 
 use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use download_registry::{Download, ListQuery, Options as RegistryOptions, Registry};
 use retry_kit::{Clock, TokioClock};
 use serde_json::Value;
 
-use super::Options;
-use super::daemon::{Daemon, Process};
+use self::report::{Kill, Report};
+use super::Queue;
+use super::daemon::{Process, add_all, run_dry};
 use super::relay::Relay;
-use super::report::{Kill, Report};
-use super::stage::Stage;
+use super::stage::{FETCHER, SHARER, Stage};
 
 /// Runs it all and tells what came of it.
-pub(crate) async fn run(program: &Path, options: &Options) -> anyhow::Result<Report> {
-    // Needed once by whoever speaks TLS; here nobody does.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
-    println!("seed {seed}; {} kills over {} files", options.kills, options.files);
-    let mut rng = fastrand::Rng::with_seed(seed);
-    let stage = Stage::set(options, &mut rng)?;
-    let relay = Relay::start(options.rate.bytes()).await?;
-    stage.configure(options, relay.address)?;
+pub(crate) async fn run(program: &Path, queue: &Queue, count: u32) -> anyhow::Result<Report> {
+    let (seed, mut rng) = queue.luck();
+    println!("seed {seed}; {count} kills over {} files", queue.files);
+    let stage = Stage::set(queue, "", &mut rng)?;
+    let relay = Relay::start(queue.rate.bytes()).await?;
+    stage.configure(queue, relay.address)?;
     let mut storm = Storm::new(program, stage, relay, rng).await?;
     let began = Instant::now();
     let mut kills = Vec::new();
-    for nth in 0..options.kills {
-        let kill = storm.life(options.kills - nth, nth % 10 == 9).await;
-        kills.push(kill.with_context(|| format!("kill {} of {}, seed {seed}", nth + 1, options.kills))?);
+    for nth in 0..count {
+        let kill = storm.life(count - nth, nth % 10 == 9).await;
+        kills.push(kill.with_context(|| format!("kill {} of {count}, seed {seed}", nth + 1))?);
         if (nth + 1) % 20 == 0 {
             let (done, total) = (storm.durable >> 20, storm.stage.total() >> 20);
             println!(
@@ -42,20 +41,18 @@ pub(crate) async fn run(program: &Path, options: &Options) -> anyhow::Result<Rep
     }
     let rows = storm.last_life().await.with_context(|| format!("after the last kill, seed {seed}"))?;
     let Storm { stage, relay, .. } = storm;
-    let wrong = |name: &str| stage.is_identical(name).map(|same| (!same).then(|| name.to_owned()));
-    let wrong = stage.files.iter().map(|source| wrong(&source.name)).collect::<anyhow::Result<Vec<_>>>()?;
     Ok(Report {
         seed,
         kills,
         sizes: stage.files.iter().map(|source| source.bytes).collect(),
-        wrong: wrong.into_iter().flatten().collect(),
+        wrong: stage.wrong()?,
         rows: rows.len(),
         incomplete: rows.iter().filter(|row| row["state"] != "completed").count(),
         left_behind: stage.names("incomplete")?,
         strangers: stage.names("completed")?.len().saturating_sub(stage.files.len()),
         passed: relay.passed(),
-        checkpoint: options.checkpoint.bytes(),
-        on_the_way: u64::from(options.connections) * ON_THE_WAY,
+        checkpoint: queue.checkpoint.bytes(),
+        on_the_way: u64::from(queue.connections) * ON_THE_WAY,
         took: began.elapsed(),
     })
 }
@@ -74,7 +71,7 @@ struct Storm<'a> {
 
 impl<'a> Storm<'a> {
     async fn new(program: &'a Path, stage: Stage, relay: Relay, rng: fastrand::Rng) -> anyhow::Result<Self> {
-        let mut sharer = Process::spawn(program, &stage, "sharer")?;
+        let mut sharer = Process::spawn(program, &stage, SHARER)?;
         let daemon = sharer.ready(&stage).await?;
         relay.lead_to(Some(daemon.peer));
         let mut items = daemon.items(stage.files.len()).await?;
@@ -87,7 +84,7 @@ impl<'a> Storm<'a> {
     async fn life(&mut self, left: u32, both: bool) -> anyhow::Result<Kill> {
         let passed = self.relay.passed();
         let early = self.rng.u8(0..5) == 0;
-        let mut process = Process::spawn(self.program, &self.stage, "fetcher")?;
+        let mut process = Process::spawn(self.program, &self.stage, FETCHER)?;
         if early {
             // While it opens the registry, recovers rows, binds, begins.
             let moment = Duration::from_micros(self.rng.u64(0..EARLY_US));
@@ -135,7 +132,7 @@ impl<'a> Storm<'a> {
     async fn restart_the_sharer(&mut self) -> anyhow::Result<()> {
         self.relay.lead_to(None);
         self.sharer.kill().await?;
-        self.sharer = Process::spawn(self.program, &self.stage, "sharer")?;
+        self.sharer = Process::spawn(self.program, &self.stage, SHARER)?;
         let daemon = self.sharer.ready(&self.stage).await?;
         self.relay.lead_to(Some(daemon.peer));
         Ok(())
@@ -171,7 +168,7 @@ impl<'a> Storm<'a> {
     }
 
     async fn rows_on_record(&self) -> anyhow::Result<Vec<Download>> {
-        let path = self.stage.path("fetcher-state/peerd.db");
+        let path = self.stage.state(FETCHER).join("peerd.db");
         if !path.exists() {
             return Ok(Vec::new());
         }
@@ -183,43 +180,12 @@ impl<'a> Storm<'a> {
 
     /// The life nobody cuts off: it ends when the queue is done, or when nothing moves any more.
     async fn last_life(&mut self) -> anyhow::Result<Vec<Value>> {
-        let mut process = Process::spawn(self.program, &self.stage, "fetcher")?;
+        let mut process = Process::spawn(self.program, &self.stage, FETCHER)?;
         let daemon = process.ready(&self.stage).await?;
         add_all(&daemon, &mut self.to_add).await;
         ensure!(self.to_add.is_empty(), "not everything could be queued");
-        let mut seen = (0, 0);
-        let mut moved = Instant::now();
-        loop {
-            process.still_runs()?;
-            let rows = daemon.rows().await?;
-            let open = rows.iter().filter(|row| !is_over(row)).count();
-            if open == 0 {
-                return Ok(rows);
-            }
-            let now = (open, self.relay.passed());
-            if now != seen {
-                (seen, moved) = (now, Instant::now());
-            }
-            if moved.elapsed() > LONGEST {
-                bail!("{open} rows are stuck:\n{}", process.last_words());
-            }
-            TokioClock.sleep(POLL).await;
-        }
+        run_dry(&mut process, &daemon, &self.relay).await
     }
-}
-
-/// Queues what is not queued yet, one after the other, until the daemon answers no more.
-async fn add_all(daemon: &Daemon, to_add: &mut Vec<String>) {
-    while let Some(item) = to_add.last() {
-        if !daemon.add(item).await {
-            return;
-        }
-        to_add.pop();
-    }
-}
-
-fn is_over(row: &Value) -> bool {
-    matches!(row["state"].as_str(), Some("completed" | "cancelled" | "failed"))
 }
 
 /// Bytes of one connection that are neither in the part file nor with the peer: what is gathered for one write, and
@@ -228,4 +194,3 @@ const ON_THE_WAY: u64 = 2 << 20;
 /// A start takes less than this, most of the time.
 const EARLY_US: u64 = 150_000;
 const LONGEST: Duration = Duration::from_secs(60);
-const POLL: Duration = Duration::from_millis(100);

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::figures::{bytes, mib};
+
 /// One kill, and what it cost.
 pub(crate) struct Kill {
     /// During the start.
@@ -114,19 +116,6 @@ impl fmt::Display for Report {
         line("time", format!("{:.1} s", self.took.as_secs_f64()))?;
         line("seed", self.seed.to_string())?;
         write!(f, "{}", if self.is_clean() { "clean" } else { "NOT CLEAN" })
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
-fn mib(bytes: u64) -> String {
-    format!("{:.2} MiB", bytes as f64 / f64::from(1 << 20))
-}
-
-fn bytes(bytes: Option<&u64>) -> String {
-    match bytes {
-        None => "-".to_owned(),
-        Some(bytes) if *bytes < 1 << 20 => format!("{bytes} B"),
-        Some(bytes) => mib(*bytes),
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 
+use super::relay::Relay;
 use super::stage::{KEY, Stage};
 
 /// A process that may not have said yet where it listens. Dropping it kills it.
@@ -40,8 +41,8 @@ impl Process {
     pub(crate) fn spawn(program: &Path, stage: &Stage, name: &'static str) -> anyhow::Result<Self> {
         let mut command = Command::new(program);
         command.args(["serve", "--config"]).arg(stage.path(&format!("{name}.toml")));
-        command.arg("--state-dir").arg(stage.path(&format!("{name}-state")));
-        // What configures the user's own daemon is none of the storm's business.
+        command.arg("--state-dir").arg(stage.state(name));
+        // What configures the user's own daemon is none of ours.
         command.env_clear().env("HOME", stage.path("")).current_dir(stage.path(""));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().with_context(|| format!("cannot run {}", program.display()))?;
@@ -74,7 +75,7 @@ impl Process {
                 remember(&said, line);
             }
         });
-        let key = std::fs::read_to_string(stage.path(&format!("{}-state/admin.key", self.name)))?;
+        let key = std::fs::read_to_string(stage.state(self.name).join("admin.key"))?;
         let (Some(peer), Some(admin)) = (peer, admin) else { bail!("it listens nowhere") };
         let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
         Ok(Daemon { peer, admin, key: key.trim().to_owned(), client })
@@ -143,6 +144,46 @@ impl Daemon {
     }
 }
 
+/// Queues what is not queued yet, one after the other, until the daemon answers no more.
+pub(crate) async fn add_all(daemon: &Daemon, to_add: &mut Vec<String>) {
+    while let Some(item) = to_add.last() {
+        if !daemon.add(item).await {
+            return;
+        }
+        to_add.pop();
+    }
+}
+
+/// The life nobody cuts off: it ends when the queue is done, or when nothing moves any more.
+pub(crate) async fn run_dry(
+    process: &mut Process,
+    daemon: &Daemon,
+    relay: &Relay,
+) -> anyhow::Result<Vec<Value>> {
+    let mut seen = (0, 0);
+    let mut moved = Instant::now();
+    loop {
+        process.still_runs()?;
+        let rows = daemon.rows().await?;
+        let open = rows.iter().filter(|row| !is_over(row)).count();
+        if open == 0 {
+            return Ok(rows);
+        }
+        let now = (open, relay.passed());
+        if now != seen {
+            (seen, moved) = (now, Instant::now());
+        }
+        if moved.elapsed() > STUCK {
+            bail!("{open} rows are stuck:\n{}", process.last_words());
+        }
+        TokioClock.sleep(4 * POLL).await;
+    }
+}
+
+fn is_over(row: &Value) -> bool {
+    matches!(row["state"].as_str(), Some("completed" | "cancelled" | "failed"))
+}
+
 fn remember(said: &Tail, line: String) {
     let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
     said.push_back(line);
@@ -153,3 +194,5 @@ fn remember(said: &Tail, line: String) {
 
 const POLL: Duration = Duration::from_millis(25);
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Nothing moves any more.
+const STUCK: Duration = Duration::from_secs(60);
