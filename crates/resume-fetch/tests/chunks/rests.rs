@@ -1,11 +1,11 @@
 //! Waits: how long the peer is left alone, who sits and waits, and what goes on meanwhile.
 
 use std::num::NonZeroU64;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use resume_fetch::{Connections, Event, Events, FetchErrorKind, FetchRequest, Priority, Wanted};
-use retry_kit::{DelaySource, Layers, ManualClock, Rate, RateLimiter, SharedClock};
+use retry_kit::{Clock, DelaySource, Layers, ManualClock, Rate, RateLimiter, SharedClock};
 use scripted_peer::{Answer, Gate, Representation};
 
 use crate::common::{FILE, KIB, Lab, MIB, SEED, drive};
@@ -108,6 +108,47 @@ async fn a_range_that_failed_and_is_not_wanted_any_more_ends_nothing() {
     until_held(&download, piece(3)).await;
     let starts: Vec<_> = lab.asked().into_iter().flatten().collect();
     assert_eq!(starts, [9, 5, 3].map(|n| piece(n).start), "what failed is nobody's wish any more");
+}
+
+#[tokio::test]
+async fn a_peer_is_left_alone_as_long_as_it_asked_although_nobody_wants_those_bytes_any_more() {
+    let (mut lab, clock) = (crate::stage::lab().await, ManualClock::new());
+    lab.clock = Arc::new(clock.clone());
+    let (gate, began) = (Gate::closed(), clock.now());
+    let refusal = Answer::status(429).header("Retry-After", "60");
+    lab.peer.whenever(FILE, move |request| is_for(request, piece(5).start).then(|| refusal.clone()));
+    let held = Answer::hold_at(1000, &gate);
+    lab.peer.whenever(FILE, move |request| is_for(request, piece(9).start).then(|| held.clone()));
+    let (asked_at, at) = (Arc::new(OnceLock::new()), clock.clone());
+    let asked = Arc::clone(&asked_at);
+    lab.peer.whenever(FILE, move |request| {
+        if is_for(request, piece(3).start) {
+            let _ = asked.set(at.now() - began);
+        }
+        None
+    });
+    let request = patient(&lab, 4).want(Wanted::OnDemand).retry(doubling(5));
+    let mut download = lab.start(request.hold_at_most(Duration::from_secs(1)));
+    let (mut events, mut progress) = (download.take_events(), download.progress());
+    let busy = download.request(piece(9), Priority::Normal);
+    gate.parked(1).await;
+    let refused = download.request(piece(5), Priority::Normal);
+    setback(&mut events).await;
+    drop(refused);
+    gate.release();
+    until_held(&download, piece(9)).await;
+    progress.wait_for(|now| now.connections == 0).await.unwrap();
+    drop(busy);
+    let _wish = download.request(piece(3), Priority::Normal);
+    let mut held = Box::pin(until_held(&download, piece(3)));
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut held => break,
+            () = tokio::task::yield_now() => clock.advance(Duration::from_millis(1)),
+        }
+    }
+    assert!(asked_at.get().is_some_and(|at| *at >= MINUTE), "{asked_at:?}");
 }
 
 #[tokio::test]
