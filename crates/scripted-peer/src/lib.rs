@@ -11,6 +11,7 @@ mod link;
 mod log;
 mod pacer;
 mod peer;
+mod relay;
 mod reply;
 mod representation;
 mod route;
@@ -24,6 +25,7 @@ pub use crate::gate::Gate;
 pub use crate::link::Link;
 pub use crate::log::RecordedRequest;
 pub use crate::peer::ScriptedPeer;
+pub use crate::relay::Relay;
 pub use crate::representation::Representation;
 pub use crate::seeded::{assert_same_bytes, seeded_bytes};
 

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use retry_kit::{Clock, TokioClock};
+use scripted_peer::Relay;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 
-use super::relay::Relay;
 use super::stage::{KEY, Stage};
 
 /// A process that may not have said yet where it listens. Dropping it kills it.

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use download_registry::{Download, ListQuery, Options as RegistryOptions, Registry};
 use retry_kit::{Clock, TokioClock};
+use scripted_peer::Relay;
 use serde_json::Value;
 
 use self::report::{Kill, Report};
 use super::Queue;
 use super::daemon::{Process, add_all, run_dry};
-use super::relay::Relay;
 use super::stage::{FETCHER, SHARER, Stage};
 
 /// Runs it all and tells what came of it.
@@ -22,8 +22,8 @@ pub(crate) async fn run(program: &Path, queue: &Queue, count: u32) -> anyhow::Re
     let (seed, mut rng) = queue.luck();
     println!("seed {seed}; {count} kills over {} files", queue.files);
     let stage = Stage::set(queue, "", &mut rng)?;
-    let relay = Relay::start(queue.rate.bytes()).await?;
-    stage.configure(queue, relay.address)?;
+    let relay = Relay::start().await;
+    stage.configure(queue, relay.address())?;
     let mut storm = Storm::new(program, stage, relay, rng).await?;
     let began = Instant::now();
     let mut kills = Vec::new();

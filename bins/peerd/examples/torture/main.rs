@@ -27,7 +27,6 @@ mod daemon;
 mod figures;
 mod kills;
 mod power;
-mod relay;
 mod stage;
 
 use std::path::PathBuf;
@@ -86,7 +85,7 @@ struct Queue {
     /// `downloads.connections`: requests side by side for one file
     #[arg(long, default_value_t = 4)]
     connections: u32,
-    /// Bytes per second between the two; where a disk cannot keep up, what piles up in the kernel is lost, too
+    /// `limits.up` of the daemon that shares; where a disk cannot keep up, what piles up in the kernel is lost, too
     #[arg(long, value_name = "SIZE", default_value = "24MiB")]
     rate: ByteSize,
     /// Decides sizes, bytes and moments; chosen and printed when it is not given

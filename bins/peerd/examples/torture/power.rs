@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use download_registry::{ListQuery, Options as RegistryOptions, Registry};
 use retry_kit::{Clock, TokioClock};
+use scripted_peer::Relay;
 use serde_json::Value;
 
 use self::disk::Disk;
 use self::report::{Cut, Report};
 use super::Queue;
 use super::daemon::{Daemon, Process, add_all, run_dry};
-use super::relay::Relay;
 use super::stage::{FETCHER, SHARER, Source, Stage};
 
 pub(crate) use disk::{Filesystem, prepare};
@@ -33,8 +33,8 @@ pub(crate) async fn run(
     let stage = Stage::set(queue, "disk", &mut rng)?;
     let room = (2 * stage.total() + ROOM).max(filesystem.smallest());
     let disk = Disk::make(filesystem, stage.path("image"), room, stage.on_disk(""))?;
-    let relay = Relay::start(queue.rate.bytes()).await?;
-    stage.configure(queue, relay.address)?;
+    let relay = Relay::start().await;
+    stage.configure(queue, relay.address())?;
     let mut sharer = Process::spawn(program, &stage, SHARER)?;
     let daemon = sharer.ready(&stage).await?;
     relay.lead_to(Some(daemon.peer));

@@ -50,6 +50,7 @@ impl Stage {
         let log = json!({ "format": "json" });
         let sharing = json!({
             "server": anywhere, "admin": anywhere, "log": log,
+            "limits": { "up": queue.rate.bytes().to_string() },
             "keys": { "friend": { "secret": KEY } },
             "shares": { "films": { "path": self.path("shared") } },
         });

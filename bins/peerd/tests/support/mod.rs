@@ -15,7 +15,6 @@ mod items;
 mod log;
 mod names;
 mod program;
-mod relay;
 mod rows;
 
 use std::time::Duration;
@@ -29,8 +28,8 @@ pub(crate) use items::{MIB, offer, offer_as, seeded_file};
 pub(crate) use log::Log;
 pub(crate) use names::NameWatch;
 pub(crate) use program::{Output, program};
-pub(crate) use relay::Relay;
 pub(crate) use rows::{Left, Stage, Staged, durable_on_record, on_record, with_registry};
+pub(crate) use scripted_peer::Relay;
 
 /// The key every peer of a test wants.
 pub(crate) const KEY: &str = "a-key-between-two-friends";
