@@ -38,7 +38,7 @@ use crate::events::{Event, Events, Step, Subject};
 
 pub use intake::{AddError, AddRequest, Source};
 pub use orders::OrderError;
-pub use peers::{Peer, Peers};
+pub use peers::{Peer, Peers, UnusablePeer};
 pub(crate) use recovery::expects_parts_in;
 pub use settings::Settings;
 pub use view::DownloadView;
@@ -177,6 +177,11 @@ impl Downloads {
     /// The settings in force.
     pub fn settings(&self) -> &Settings {
         &self.shared.settings
+    }
+
+    /// The peers rows are fetched from; a change holds for whatever begins after it.
+    pub fn peers(&self) -> &Peers {
+        &self.shared.peers
     }
 
     /// The limit on all downloads together.

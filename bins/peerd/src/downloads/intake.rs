@@ -126,7 +126,7 @@ impl Downloads {
             }
             Source::Item { peer: name, item } => {
                 let peer = shared.peers.get(name).ok_or_else(|| AddError::PeerUnknown(name.clone()))?;
-                (peer.file_url(item), shared.ask(name, peer, item).await?)
+                (peer.file_url(item), shared.ask(name, &peer, item).await?)
             }
             Source::Url(url) => {
                 let metadata = Metadata { filename: Some(name_in_url(url)?), size: None };

@@ -26,6 +26,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
         tokio::select! {
             () = shared.shutdown.cancelled() => return,
             () = shared.wake.notified() => {}
+            () = shared.peers.changed() => {}
             () = timer => {}
         }
     }
@@ -77,7 +78,7 @@ impl Shared {
         for peer in self.running().values().filter_map(|running| running.peer.clone()) {
             *counts.entry(peer).or_default() += 1;
         }
-        counts.retain(|name, count| self.peers.get(name).is_some_and(|peer| *count >= peer.max_concurrent));
+        counts.retain(|name, count| self.peers.get(name).is_some_and(|peer| *count >= peer.max_concurrent()));
         counts.into_keys().collect()
     }
 }

@@ -120,7 +120,7 @@ impl Worker {
         };
         let Some(peer) = self.shared.peers.get(&name) else { return Err(unknown_peer(&name)) };
         let stop = self.running.stop.clone();
-        let described = stop.run_until_cancelled(self.shared.describe(peer, &item, &self.row.url)).await;
+        let described = stop.run_until_cancelled(self.shared.describe(&peer, &item, &self.row.url)).await;
         let mut described = match described {
             None => return Err(End::Stopped),
             Some(Err(error)) => return Err(self.undescribed(&error)),
@@ -157,7 +157,7 @@ impl Worker {
             return Err(failed(Failure::Rejected, "the row has no destination", false));
         };
         // The peer may have moved since the row was queued: the item's address is made from today's configuration.
-        let url = match (peer, &self.row.item) {
+        let url = match (&peer, &self.row.item) {
             (Some(peer), Some(item)) => peer.file_url(item),
             _ => self.row.url.clone(),
         };
@@ -168,8 +168,8 @@ impl Worker {
             .part(PathBuf::from(part))
             .expect_digest(self.digest())
             .failures_so_far(self.row.attempts_so_far(self.reset_bytes()))
-            .limits(self.limits(peer));
-        for (name, value) in peer.map(Peer::headers).into_iter().flatten() {
+            .limits(self.limits(peer.as_deref()));
+        for (name, value) in peer.as_deref().map(Peer::headers).into_iter().flatten() {
             request = request.header(name.clone(), value.clone());
         }
         let sealed = self.row.state == DownloadState::Finalizing;

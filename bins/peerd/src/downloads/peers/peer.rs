@@ -1,0 +1,148 @@
+//! One peer: where it is and what it wants to hear.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use retry_kit::{RateLimiter, SharedClock};
+use thiserror::Error;
+
+use crate::config::PeerConfig;
+
+/// One peer, as it was configured when it was taken out of the directory.
+pub struct Peer {
+    config: PeerConfig,
+    headers: HeaderMap,
+    pub(in crate::downloads) limit_down: RateLimiter,
+}
+
+/// Why a peer's configuration cannot be used.
+#[derive(Debug, Error)]
+#[error("peer {peer}: the {what} holds characters no header can carry")]
+pub struct UnusablePeer {
+    peer: String,
+    what: String,
+}
+
+impl Peer {
+    /// A peer in the place of `before`, whose rate limit goes on at the new rate.
+    pub(super) fn new(
+        name: &str,
+        config: PeerConfig,
+        before: Option<&Peer>,
+        clock: &SharedClock,
+    ) -> Result<Self, UnusablePeer> {
+        let headers = headers(&config).map_err(|what| UnusablePeer { peer: name.to_owned(), what })?;
+        let rate = NonZeroU64::new(config.limit_down.bytes()).into();
+        let limit_down = match before {
+            Some(before) => before.limit_down.clone(),
+            None => RateLimiter::new(Arc::clone(clock), rate),
+        };
+        limit_down.set_rate(rate);
+        Ok(Self { config, headers, limit_down })
+    }
+
+    /// What it was made of.
+    pub fn config(&self) -> &PeerConfig {
+        &self.config
+    }
+
+    /// Downloads from this peer at once.
+    pub(in crate::downloads) fn max_concurrent(&self) -> usize {
+        self.config.max_concurrent as usize
+    }
+
+    /// Where the peer's bytes of an item are.
+    pub(in crate::downloads) fn file_url(&self, item: &str) -> String {
+        format!("{}/file", self.item_url(item))
+    }
+
+    /// Where it describes an item.
+    pub(super) fn item_url(&self, item: &str) -> String {
+        self.url(&format!("peer/items/{}", utf8_percent_encode(item, SEGMENT)))
+    }
+
+    /// An address of the peer; `path` begins without a slash.
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.config.url.base())
+    }
+
+    /// The key and the configured headers.
+    pub(in crate::downloads) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+}
+
+/// Everything that goes with a request, or the name of what cannot.
+fn headers(config: &PeerConfig) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for (header, value) in &config.headers {
+        let name = header.parse::<HeaderName>().map_err(|_| header.clone())?;
+        headers.insert(name, sensitive(value.expose()).ok_or_else(|| header.clone())?);
+    }
+    if let Some(key) = &config.key {
+        let key = sensitive(key.expose()).ok_or_else(|| "key".to_owned())?;
+        headers.insert(HeaderName::from_static("x-api-key"), key);
+    }
+    Ok(headers)
+}
+
+fn sensitive(value: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(value).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// Everything but the unreserved characters (RFC 3986 §2.3): an item is one path segment, whatever it contains.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use retry_kit::ManualClock;
+    use url::Url;
+
+    use super::*;
+    use crate::config::Secret;
+
+    fn peer_config(url: &str) -> PeerConfig {
+        serde_json::from_value(serde_json::json!({ "url": url })).unwrap()
+    }
+
+    fn peer(config: PeerConfig) -> Result<Peer, UnusablePeer> {
+        let clock: SharedClock = Arc::new(ManualClock::new());
+        Peer::new("bob", config, None, &clock)
+    }
+
+    #[test]
+    fn an_item_is_one_segment_of_the_path_whatever_it_contains() {
+        let bob = peer(peer_config("http://bob.example/behind/a/proxy")).unwrap();
+        for (item, segment) in [
+            ("films:aGVsbG8", "films%3AaGVsbG8"),
+            ("a/../../b", "a%2F..%2F..%2Fb"),
+            ("a?b#c", "a%3Fb%23c"),
+            ("50 % ü", "50%20%25%20%C3%BC"),
+        ] {
+            let base = "http://bob.example/behind/a/proxy/peer/items";
+            assert_eq!(bob.file_url(item), format!("{base}/{segment}/file"));
+            let url = Url::parse(&bob.file_url(item)).unwrap();
+            assert_eq!(url.as_str(), bob.file_url(item), "nobody on the way reads it differently");
+        }
+    }
+
+    #[test]
+    fn what_no_header_can_carry_is_refused_without_showing_it() {
+        for (key, headers, what) in [
+            (Some(Secret::new("two\nlines")), BTreeMap::new(), "key"),
+            (None, BTreeMap::from([("x-a".to_owned(), Secret::new("secret\0"))]), "x-a"),
+            (None, BTreeMap::from([("no header".to_owned(), Secret::new("v"))]), "no header"),
+        ] {
+            let config = PeerConfig { key, headers, ..peer_config("http://bob.example/") };
+            let error = peer(config).err().unwrap().to_string();
+            assert!(error.contains("bob") && error.contains(what), "{error}");
+            assert!(!error.contains("lines") && !error.contains("secret"), "{error}");
+        }
+    }
+}
