@@ -80,9 +80,12 @@ impl App {
         }
         let registry = Registry::open(&paths.registry, &Options::default()).await?;
         let key = state_dir::admin_key(&paths.state)?;
-        let expected = crate::downloads::expects_parts_in(&registry, &paths.incomplete).await;
         // A disk that is not mounted is waited for, not replaced by an empty directory.
-        if paths.incomplete.is_dir() || !expected.context("cannot read the registry")? {
+        let lost = !paths.incomplete.is_dir()
+            && crate::downloads::expects_parts_in(&registry, &paths.incomplete)
+                .await
+                .context("cannot read the registry")?;
+        if !lost {
             prepare_directories(&paths)?;
         }
 

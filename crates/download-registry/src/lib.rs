@@ -18,6 +18,7 @@ mod maintenance;
 mod open;
 mod open_error;
 mod operator;
+mod parts;
 mod place;
 #[cfg(test)]
 mod plans;
@@ -48,6 +49,7 @@ pub use self::{
     list::{ListError, ListQuery, Page, Sort},
     lock::{LockError, StateLock},
     open_error::OpenError,
+    parts::Part,
     recovery::Recovered,
     registry::{Options, Registry},
     sources::{Source, SourceReport},

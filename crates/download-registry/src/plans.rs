@@ -7,11 +7,11 @@ use sqlx::{AssertSqlSafe, Row};
 
 use crate::{
     Cursor, DownloadState, ListQuery, NewDownload, Registry, Sort, StorageError, Timestamp, claim, history,
-    list, ranges, recovery, retention, sources, step,
+    list, parts, ranges, recovery, retention, sources, step,
 };
 
 /// Statements, and what must be in the plan of each.
-const STATEMENTS: [(&str, &[&str]); 19] = [
+const STATEMENTS: [(&str, &[&str]); 20] = [
     (
         claim::CLAIM,
         &[
@@ -51,6 +51,7 @@ const STATEMENTS: [(&str, &[&str]); 19] = [
     (history::AFTER, &["SEARCH transition USING INTEGER PRIMARY KEY (rowid>?)"]),
     (list::LATEST_FOR_ITEM, &["SEARCH download USING INDEX download_by_item (peer=? AND item=?)"]),
     (list::LATEST_FOR_TARGET, &["SEARCH download USING INDEX download_by_target (target=?)"]),
+    (parts::PARTS, &["SEARCH download USING INDEX download_by_state (state=?)"]),
     (list::COUNTS, &["SCAN download USING COVERING INDEX download_by_state"]),
     ("SELECT * FROM download WHERE id = ?1", &["SEARCH download USING INTEGER PRIMARY KEY (rowid=?)"]),
 ];

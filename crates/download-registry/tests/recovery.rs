@@ -127,3 +127,27 @@ async fn a_crowd_of_failed_rows_comes_back_in_bites_those_that_waited_longest_fi
     assert_eq!(f.registry.revive_failed(at(0)).await.unwrap().len(), 1);
     assert!(f.registry.revive_failed(at(0)).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn every_part_that_may_still_hold_bytes_is_named_and_that_of_a_published_row_is_not() {
+    let f = open().await;
+    f.published("done").await;
+    let claim = f.begun("running").await;
+    f.durable(&claim, 0..30).await;
+    let given_up = f.begun("cancelled").await;
+    f.registry.cancel(given_up.download.id, at(3)).await.unwrap();
+    let set_aside = f.enqueue("paused").await;
+    f.registry.pause(set_aside.id, at(3)).await.unwrap();
+    let mut parts: Vec<_> = f.registry.parts().await.unwrap();
+    parts.sort_by_key(|part| part.id);
+    let seen: Vec<_> = parts.iter().map(|part| (part.id, part.state, part.durable)).collect();
+    assert_eq!(
+        seen,
+        [
+            (claim.download.id, S::Downloading, 30),
+            (given_up.download.id, S::Cancelled, 0),
+            (set_aside.id, S::Paused, 0)
+        ]
+    );
+    assert_eq!(Some(&parts[0].path), claim.download.part.as_ref());
+}

@@ -18,18 +18,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use download_registry::{Download, DownloadState, ListError, ListQuery, Recovered, Registry, StorageError};
+use download_registry::{DownloadState, Part, Recovered, Registry, StorageError};
 
 use super::{LEASE, OWNER, Shared, orders, scheduler};
 use crate::events::{Step, Why};
 
-/// Repairs the queue. Runs once, under the lock of the state directory.
+/// Repairs the queue. Runs once, under the lock of the state directory, before anything else changes a row.
 pub(super) async fn recover(shared: &Arc<Shared>) -> anyhow::Result<()> {
     let recovered =
         shared.registry.recover(OWNER, shared.now(), LEASE).await.context("cannot recover the queue")?;
     settle(shared, recovered);
-    forget_cancelled(shared).await.context("cannot look for cancelled downloads")?;
-    report_parts(shared).await.context("cannot compare the parts with the queue")
+    look_after_parts(shared).await.context("cannot compare the parts with the queue")
 }
 
 /// Takes back, while the service runs, rows whose worker was lost without a word: one that panicked, or whose last
@@ -91,33 +90,42 @@ async fn wait_for_the_disk(shared: &Shared) -> bool {
 }
 
 /// Tells of part files that no row names, and of rows whose part holds less than they have on record. Nothing is
-/// changed here: the first may be somebody's bytes, the second is put right when its turn comes.
-async fn report_parts(shared: &Shared) -> Result<(), ListError> {
-    let rows = rows_with_parts(&shared.registry).await?;
+/// changed about these: the first may be somebody's bytes, the second is put right when its turn comes. A part that
+/// outlived its cancelled row goes: the record went before the file, and nothing will ever continue it.
+async fn look_after_parts(shared: &Shared) -> Result<(), StorageError> {
+    let parts = shared.registry.parts().await?;
     let dir = shared.settings.incomplete_dir.clone();
+    let (cancelled, owned): (Vec<_>, Vec<_>) =
+        parts.into_iter().partition(|part| part.state == DownloadState::Cancelled);
     // What cannot be told now is told at the next start.
-    tokio::task::spawn_blocking(move || compare(&dir, &rows)).await.ok();
+    let left = tokio::task::spawn_blocking(move || {
+        compare(&dir, &owned, &cancelled);
+        cancelled.into_iter().filter(|part| Path::new(&part.path).symlink_metadata().is_ok()).collect()
+    });
+    for part in left.await.unwrap_or_else(|_| Vec::new()) {
+        // What cannot be deleted now is told by the call, and tried again at the next start.
+        let _ = orders::remove(Some(part.path)).await;
+    }
     Ok(())
 }
 
-fn compare(dir: &Path, rows: &[Download]) {
-    let known: HashSet<_> = rows.iter().filter_map(|row| row.part.as_deref()).collect();
+fn compare(dir: &Path, owned: &[Part], cancelled: &[Part]) {
+    let known: HashSet<_> = owned.iter().chain(cancelled).map(|part| part.path.as_str()).collect();
     for part in parts_in(dir).into_iter().filter(|part| !known.contains(part.as_str())) {
         tracing::warn!(part, "no download knows this part file; delete it if you do not need it");
     }
-    for (row, part) in rows.iter().filter_map(|row| Some((row, row.part.as_deref()?))) {
-        let there = Path::new(part).symlink_metadata();
+    for Part { id, state, path, durable, .. } in owned.iter().filter(|part| part.durable > 0) {
+        let there = Path::new(path).symlink_metadata();
         // A row that was being published may have its file under the other name already; and where the directory is
         // missing, its disk is.
-        if there.is_err() && (row.state == DownloadState::Finalizing || !dir.is_dir()) {
+        if there.is_err() && (*state == DownloadState::Finalizing || !dir.is_dir()) {
             continue;
         }
-        let (length, durable) = (there.map_or(0, |there| there.len()), row.durable);
-        if length < durable {
-            let id = row.id.get();
+        let length = there.map_or(0, |there| there.len());
+        if length < *durable {
             tracing::warn!(
-                download_id = id,
-                part,
+                download_id = id.get(),
+                part = path,
                 length,
                 durable,
                 "the part file holds fewer bytes than are on record; the rest is fetched again"
@@ -129,27 +137,11 @@ fn compare(dir: &Path, rows: &[Download]) {
 /// Whether rows have bytes on record in part files of this directory.
 ///
 /// Where such a directory is missing, its disk is: an empty one in its place would make every part a lost one.
-pub(crate) async fn expects_parts_in(registry: &Registry, dir: &Path) -> Result<bool, ListError> {
-    let rows = rows_with_parts(registry).await?;
+pub(crate) async fn expects_parts_in(registry: &Registry, dir: &Path) -> Result<bool, StorageError> {
+    let parts = registry.parts().await?;
     let holds =
-        |row: &Download| row.part.as_deref().is_some_and(|part| Path::new(part).parent() == Some(dir));
-    Ok(rows.iter().any(|row| row.durable > 0 && holds(row)))
-}
-
-/// The rows that own their part file.
-async fn rows_with_parts(registry: &Registry) -> Result<Vec<Download>, ListError> {
-    let owners =
-        DownloadState::ALL.into_iter().filter(|state| state.is_live() || *state == DownloadState::Failed);
-    let mut query = ListQuery { states: owners.collect(), limit: 1000, ..ListQuery::default() };
-    let mut rows = Vec::new();
-    loop {
-        let page = registry.list(&query).await?;
-        rows.extend(page.items.into_iter().filter(|row| row.part.is_some()));
-        query.cursor = page.next;
-        if query.cursor.is_none() {
-            return Ok(rows);
-        }
-    }
+        |part: &Part| part.state != DownloadState::Cancelled && Path::new(&part.path).parent() == Some(dir);
+    Ok(parts.iter().any(|part| part.durable > 0 && holds(part)))
 }
 
 fn parts_in(dir: &Path) -> Vec<String> {
@@ -159,20 +151,4 @@ fn parts_in(dir: &Path) -> Vec<String> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "part"))
         .map(|path| path.to_string_lossy().into_owned())
         .collect()
-}
-
-/// The record goes before the file: a crash in between leaves a part that nothing will ever continue.
-async fn forget_cancelled(shared: &Shared) -> Result<(), ListError> {
-    let mut query = ListQuery { states: vec![DownloadState::Cancelled], limit: 1000, ..ListQuery::default() };
-    loop {
-        let page = shared.registry.list(&query).await?;
-        for row in page.items {
-            // What cannot be deleted now is told by the call, and tried again at the next start.
-            let _ = orders::remove(row.part).await;
-        }
-        query.cursor = page.next;
-        if query.cursor.is_none() {
-            return Ok(());
-        }
-    }
 }
