@@ -98,20 +98,19 @@ async fn look_after_parts(shared: &Shared) -> Result<(), StorageError> {
     let (cancelled, owned): (Vec<_>, Vec<_>) =
         parts.into_iter().partition(|part| part.state == DownloadState::Cancelled);
     // What cannot be told now is told at the next start.
-    let left = tokio::task::spawn_blocking(move || {
-        compare(&dir, &owned, &cancelled);
-        cancelled.into_iter().filter(|part| Path::new(&part.path).symlink_metadata().is_ok()).collect()
-    });
-    for part in left.await.unwrap_or_else(|_| Vec::new()) {
+    let left = tokio::task::spawn_blocking(move || compare(&dir, &owned, cancelled)).await;
+    for part in left.unwrap_or_default() {
         // What cannot be deleted now is told by the call, and tried again at the next start.
         let _ = orders::remove(Some(part.path)).await;
     }
     Ok(())
 }
 
-fn compare(dir: &Path, owned: &[Part], cancelled: &[Part]) {
-    let known: HashSet<_> = owned.iter().chain(cancelled).map(|part| part.path.as_str()).collect();
-    for part in parts_in(dir).into_iter().filter(|part| !known.contains(part.as_str())) {
+/// Returns the parts that outlived their cancelled rows.
+fn compare(dir: &Path, owned: &[Part], cancelled: Vec<Part>) -> Vec<Part> {
+    let there: HashSet<_> = parts_in(dir).into_iter().collect();
+    let known: HashSet<_> = owned.iter().chain(&cancelled).map(|part| part.path.as_str()).collect();
+    for part in there.iter().filter(|part| !known.contains(part.as_str())) {
         tracing::warn!(part, "no download knows this part file; delete it if you do not need it");
     }
     for Part { id, state, path, durable, .. } in owned.iter().filter(|part| part.durable > 0) {
@@ -132,6 +131,11 @@ fn compare(dir: &Path, owned: &[Part], cancelled: &[Part]) {
             );
         }
     }
+    let is_left = |part: &Part| match Path::new(&part.path) {
+        path if path.parent() == Some(dir) => there.contains(&part.path),
+        elsewhere => elsewhere.symlink_metadata().is_ok(),
+    };
+    cancelled.into_iter().filter(is_left).collect()
 }
 
 /// Whether rows have bytes on record in part files of this directory.
