@@ -66,6 +66,8 @@ struct Shared {
     rng: Mutex<fastrand::Rng>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
+    /// Cancelled when a task of the service ended before its time.
+    broken: CancellationToken,
 }
 
 /// A row that a worker of this process is busy with.
@@ -137,6 +139,7 @@ impl Downloads {
             rng: Mutex::new(rng),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
+            broken: CancellationToken::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -148,10 +151,15 @@ impl Downloads {
     pub async fn start(&self) -> anyhow::Result<()> {
         recovery::recover(&self.shared).await?;
         if self.shared.settings.enabled {
-            self.shared.tasks.spawn(scheduler::run(Arc::clone(&self.shared)));
-            self.shared.tasks.spawn(recovery::watch_leases(Arc::clone(&self.shared)));
+            self.shared.spawn_vital(scheduler::run(Arc::clone(&self.shared)));
+            self.shared.spawn_vital(recovery::watch_leases(Arc::clone(&self.shared)));
         }
         Ok(())
+    }
+
+    /// Resolves when a task ended without which the queue stands still: a panic, that is.
+    pub async fn broken(&self) {
+        self.shared.broken.cancelled().await;
     }
 
     /// Stops intake, lets every transfer reach a checkpoint, and returns when all rows are written down, or after
@@ -223,9 +231,30 @@ impl Shared {
         self.rng.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Runs a task that ends with the service and never before it.
+    fn spawn_vital(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
+        let shared = Arc::clone(self);
+        self.tasks.spawn(async move {
+            // Dropped by a panic as well.
+            let _end = OnEnd(shared);
+            task.await;
+        });
+    }
+
     /// A limiter of `rate` bytes per second; none without.
     fn limiter(&self, rate: Option<u64>) -> RateLimiter {
         RateLimiter::new(Arc::clone(&self.clock), rate.and_then(NonZeroU64::new).into())
+    }
+}
+
+/// Notices the end of a task the service cannot do without.
+struct OnEnd(Arc<Shared>);
+
+impl Drop for OnEnd {
+    fn drop(&mut self) {
+        if !self.0.shutdown.is_cancelled() {
+            self.0.broken.cancel();
+        }
     }
 }
 

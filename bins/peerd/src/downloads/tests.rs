@@ -228,3 +228,16 @@ async fn a_transfer_is_set_aside_while_the_disk_is_nearly_full_and_goes_on_by_it
     assert!(place("download.retrying") < place("disk.ok"), "{names:?}");
     assert!(place("disk.ok") < place("download.completed"), "{names:?}");
 }
+
+#[tokio::test]
+async fn a_task_the_queue_cannot_do_without_is_missed_when_it_ends() {
+    let service = Service::start().await;
+    let shared = &service.downloads.shared;
+    assert!(!shared.broken.is_cancelled());
+    shared.spawn_vital(async { panic!("as a bug would") });
+    service.downloads.broken().await;
+
+    let service = Service::start().await;
+    service.downloads.stop(Duration::from_secs(60)).await;
+    assert!(!service.downloads.shared.broken.is_cancelled(), "a stop is no loss");
+}
