@@ -17,6 +17,7 @@ mod scheduler;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod view;
 mod worker;
 
@@ -150,6 +151,7 @@ impl Downloads {
     /// When the registry cannot be read.
     pub async fn start(&self) -> anyhow::Result<()> {
         recovery::recover(&self.shared).await?;
+        self.shared.spawn_vital(upkeep::run(Arc::clone(&self.shared)));
         if self.shared.settings.enabled {
             self.shared.spawn_vital(scheduler::run(Arc::clone(&self.shared)));
             self.shared.spawn_vital(recovery::watch_leases(Arc::clone(&self.shared)));

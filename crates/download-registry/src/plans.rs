@@ -44,7 +44,7 @@ const STATEMENTS: [(&str, &[&str]); 19] = [
     ),
     (recovery::LOST, &["SCAN download USING INDEX download_lease"]),
     (recovery::DUE, &["SEARCH download USING INDEX download_due (retry_at<?)"]),
-    (retention::PRUNE, &["SEARCH download USING COVERING INDEX download_finished (updated_at<?)"]),
+    (retention::PRUNE, &["SEARCH download USING INDEX download_finished (updated_at<?)"]),
     (sources::LOAD, &["SEARCH source USING PRIMARY KEY (download_id=?)"]),
     (history::ATTEMPTS, &["SEARCH attempt USING PRIMARY KEY (download_id=?)"]),
     (history::TRANSITIONS, &["SEARCH transition USING INDEX transition_by_download (download_id=?)"]),

@@ -1,5 +1,7 @@
 //! The service on a clock that moves only when told to, with a real registry and a real peer on loopback.
 
+mod upkeep;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -30,9 +32,14 @@ impl Service {
     }
 
     async fn start_with_min_free(min_free: u64) -> Self {
+        Self::start_with(&format!("min_free = {min_free}")).await
+    }
+
+    /// With this in `[downloads]`.
+    async fn start_with(downloads: &str) -> Self {
         let bob = ScriptedPeer::start().await;
         let dir = tempfile::tempdir().unwrap();
-        let config = format!("[peers.bob]\nurl = {:?}\n[downloads]\nmin_free = {min_free}\n", bob.url("/"));
+        let config = format!("[peers.bob]\nurl = {:?}\n[downloads]\n{downloads}\n", bob.url("/"));
         std::fs::write(dir.path().join("peerd.toml"), config).unwrap();
         let sources = Sources {
             file: Some(dir.path().join("peerd.toml")),
@@ -144,8 +151,8 @@ async fn an_order_is_carried_out_though_nobody_waits_for_it() {
 #[tokio::test]
 async fn a_row_whose_worker_was_lost_comes_back_when_its_lease_is_over() {
     let service = Service::start().await;
-    // The scheduler and the watch over leases rest; nobody tells them of the row.
-    service.clock.wait_for_sleepers(2).await;
+    // The scheduler, the watch over leases and the upkeep rest; nobody tells them of the row.
+    service.clock.wait_for_sleepers(3).await;
     let id = service.enqueue().await;
     let now = service.downloads.shared.now();
     let request = ClaimRequest { owner: OWNER, now, lease_for: LEASE, exclude_peers: &[] };
@@ -160,8 +167,8 @@ async fn a_row_whose_worker_was_lost_comes_back_when_its_lease_is_over() {
 async fn a_worker_whose_lease_was_taken_away_stops_by_itself() {
     let service = Service::start().await;
     let (id, _gate) = service.running().await;
-    // The scheduler, the watch over leases, and what the transfer waits for.
-    service.clock.wait_for_sleepers(3).await;
+    // The scheduler, the watch over leases, the upkeep, and what the transfer waits for.
+    service.clock.wait_for_sleepers(4).await;
     service.downloads.registry().pause(id, service.downloads.shared.now()).await.unwrap();
     while !service.bob.requests("/m")[0].hung_up {
         service.clock.advance_to_next();
