@@ -223,7 +223,7 @@ impl Shared {
     }
 
     /// The next candidate whose target is free on disk, or may be replaced.
-    async fn free_target(&self, names: &mut Candidates) -> Result<(String, PathBuf), AddError> {
+    pub(super) async fn free_target(&self, names: &mut Candidates) -> Result<(String, PathBuf), AddError> {
         for _ in 0..MAX_CANDIDATES {
             let name = names.next_name();
             let target = self.settings.dir.join(&name);
@@ -301,14 +301,14 @@ pub(super) enum DescribeError {
 }
 
 /// `film.mkv`, `film (1).mkv`, `film (2).mkv`, …
-struct Candidates {
+pub(super) struct Candidates {
     stem: String,
     extension: String,
     next: u32,
 }
 
 impl Candidates {
-    fn new(name: String) -> Self {
+    pub(super) fn new(name: String) -> Self {
         let dot = name.rfind('.').filter(|dot| *dot > 0).unwrap_or(name.len());
         let extension = name[dot..].to_owned();
         let mut stem = name;

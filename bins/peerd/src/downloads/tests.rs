@@ -17,17 +17,17 @@ use crate::config::{Config, Overrides, Sources};
 use crate::metrics::Metrics;
 
 /// A service that knows one peer, `bob`, and has nothing to do yet.
-struct Service {
-    downloads: Downloads,
-    clock: ManualClock,
+pub(super) struct Service {
+    pub(super) downloads: Downloads,
+    pub(super) clock: ManualClock,
     bob: ScriptedPeer,
-    dir: tempfile::TempDir,
+    pub(super) dir: tempfile::TempDir,
     /// Bytes the disk says are free.
     free: Arc<AtomicU64>,
 }
 
 impl Service {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         Self::start_with_min_free(0).await
     }
 
@@ -76,7 +76,7 @@ impl Service {
     }
 
     /// Puts a row in line that fetches `/m` of bob, without a word to the scheduler.
-    async fn enqueue(&self) -> DownloadId {
+    pub(super) async fn enqueue(&self) -> DownloadId {
         self.bob.serve("/m", Representation::seeded(7, 5000).etag("\"m\""));
         let path = |name: &str| Some(self.dir.path().join("state").join(name).to_str().unwrap().to_owned());
         let new = NewDownload {
@@ -120,7 +120,7 @@ impl Service {
         panic!("{id} stays {last:#?}");
     }
 
-    async fn until(&self, id: DownloadId, state: DownloadState) -> Download {
+    pub(super) async fn until(&self, id: DownloadId, state: DownloadState) -> Download {
         let mut last = None;
         for _ in 0..1200 {
             last = self.downloads.registry().get(id).await.unwrap();

@@ -1,6 +1,8 @@
 //! One claimed row, from its lease to the line in the registry that says how it went.
 
 mod end;
+mod name;
+mod source;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -84,15 +86,21 @@ impl Worker {
         if let Some(missing) = self.missing_room().await {
             return self.disk_full(missing);
         }
-        let download = match self.start() {
-            Ok(download) => download,
-            Err(end) => return end,
-        };
-        let result = self.watch(download).await;
-        match result {
-            Ok(completed) => End::Published(completed),
-            Err(error) => self.end_of(error),
+        self.follow_the_peer().await;
+        self.fetch().await.unwrap_or_else(|end| end)
+    }
+
+    /// Runs the engine; again, when the file is whole and its name was taken meanwhile.
+    async fn fetch(&mut self) -> Result<End, End> {
+        for _ in 0..MAX_NAMES {
+            let download = self.start()?;
+            match self.watch(download).await {
+                Ok(completed) => return Ok(End::Published(completed)),
+                Err(error) if self.may_take_another_name(&error) => self.take_another_name().await?,
+                Err(error) => return Err(self.end_of(error)),
+            }
         }
+        Err(failed(Failure::DestinationExists, "every name it was given was taken before it was whole", true))
     }
 
     /// Says what room is missing, without asking the peer for bytes that cannot be kept.
@@ -167,7 +175,8 @@ impl Worker {
             .bound(request)
             .part(PathBuf::from(part))
             .expect_digest(self.digest())
-            .failures_so_far(self.row.attempts_so_far(self.reset_bytes()))
+            .failures_so_far(self.row.attempts)
+            .progress_so_far(self.row.progress_since_failure())
             .limits(self.limits(peer.as_deref()));
         for (name, value) in peer.as_deref().map(Peer::headers).into_iter().flatten() {
             request = request.header(name.clone(), value.clone());
@@ -262,6 +271,7 @@ impl Worker {
         if let Some(step) = Step::heard(event) {
             self.tell(step);
         }
+        self.learn(event).await;
     }
 
     /// Shows where the transfer stands, and counts what came in.
@@ -316,3 +326,5 @@ fn whole(last: Progress, total: u64) -> Progress {
 
 /// Time between two progress events of a download: eight a second, and one more at its end.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(125);
+/// Names a row is given while others take them.
+const MAX_NAMES: u32 = 100;
