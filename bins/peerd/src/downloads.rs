@@ -3,13 +3,14 @@
 //! The path of a download: [`intake`] checks a request and enqueues a row → the [`scheduler`] waits for a permit and
 //! claims the next row → a [`worker`] asks the peer, drives the engine over the row's [`ledger`], and writes down how
 //! it ended → the engine has published the file, the row says so. [`recovery`] does the same for whatever a crash
-//! left, before anything else runs.
+//! left, before anything else runs. The [`lookout`] knows who is away, and [`upkeep`] forgets what is long over.
 //!
 //! Nothing here knows HTTP routes, the command line or where the configuration came from.
 
 mod disk;
 mod intake;
 mod ledger;
+mod lookout;
 mod orders;
 mod peers;
 mod recovery;

@@ -7,11 +7,11 @@ use sqlx::{AssertSqlSafe, Row};
 
 use crate::{
     Cursor, DownloadState, ListQuery, NewDownload, Registry, Sort, StorageError, Timestamp, claim, history,
-    list, ranges, recovery, retention, sources, step,
+    list, operator, ranges, recovery, retention, sources, step,
 };
 
 /// Statements, and what must be in the plan of each.
-const STATEMENTS: [(&str, &[&str]); 19] = [
+const STATEMENTS: [(&str, &[&str]); 20] = [
     (
         claim::CLAIM,
         &[
@@ -44,6 +44,7 @@ const STATEMENTS: [(&str, &[&str]); 19] = [
     ),
     (recovery::LOST, &["SCAN download USING INDEX download_lease"]),
     (recovery::DUE, &["SEARCH download USING INDEX download_due (retry_at<?)"]),
+    (operator::HURRY, &["SEARCH download USING INDEX download_lane (peer=?)"]),
     (retention::PRUNE, &["SEARCH download USING INDEX download_finished (updated_at<?)"]),
     (sources::LOAD, &["SEARCH source USING PRIMARY KEY (download_id=?)"]),
     (history::ATTEMPTS, &["SEARCH attempt USING PRIMARY KEY (download_id=?)"]),

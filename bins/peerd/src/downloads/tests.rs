@@ -1,5 +1,6 @@
 //! The service on a clock that moves only when told to, with a real registry and a real peer on loopback.
 
+mod lookout;
 mod upkeep;
 
 use std::sync::atomic::{AtomicU64, Ordering};

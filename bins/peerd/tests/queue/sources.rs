@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use download_registry::{DownloadId, Source};
+use retry_kit::{Clock, TokioClock};
 use scripted_peer::{Answer, ScriptedPeer};
 use serde_json::json;
 
@@ -51,7 +52,7 @@ async fn until_when_a_peer_wants_to_be_left_alone_is_on_record_and_forgotten_wit
     peer.script(&path, [Answer::status(429).header("Retry-After", "120")]);
     let home = home_with(&peer, json!({}));
     let daemon = home.start().await;
-    let asked_at = SystemTime::now();
+    let asked_at = TokioClock.wall();
     let id = daemon.add("bob", "m").await;
     daemon.until_state(id, "waiting").await;
     daemon.kill().await;

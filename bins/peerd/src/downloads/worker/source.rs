@@ -14,8 +14,7 @@ use crate::failure::Failure;
 impl Worker {
     /// The peer may have moved since the row was queued: the record follows today's configuration.
     pub(super) async fn follow_the_peer(&mut self) {
-        let peer = self.row.peer.as_deref().and_then(|name| self.shared.peers.get(name));
-        let (Some(peer), Some(item)) = (peer, &self.row.item) else { return };
+        let (Some(peer), Some(item)) = (&self.peer, &self.row.item) else { return };
         let url = peer.file_url(item);
         if url == self.row.url {
             return;
