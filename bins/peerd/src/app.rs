@@ -1,5 +1,7 @@
 //! Which pieces exist and how they meet: built once, run until told to stop.
 
+mod vital;
+
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
@@ -9,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use download_registry::{LockError, OpenError, Options, Registry, StateLock};
+use download_registry::{LockError, OpenError, Options, Registry, StateLock, StorageError};
 use http::StatusCode;
 use resume_fetch::{Fetcher, ReqwestTransport, Transport};
 use retry_kit::{Clock, RateLimiter, SharedClock, TokioClock};
@@ -30,6 +32,9 @@ use crate::http::server::{Server, ServerOptions};
 use crate::library::{Library, Scope, ShareSpec};
 use crate::metrics::{self, Metrics};
 use crate::state_dir;
+
+pub use self::vital::Lost;
+use self::vital::Vital;
 
 /// A daemon with everything open and both listeners bound.
 pub struct App {
@@ -61,6 +66,33 @@ pub struct StartError {
     pub exit: Exit,
     /// What is wrong, with the path or address, and what to do.
     pub message: String,
+}
+
+/// Why a daemon that ran could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The queue could not be recovered.
+    #[error("{0:#}")]
+    Recovery(anyhow::Error),
+    /// The registry cannot be written any more.
+    #[error("the registry failed: {}", resume_fetch::describe(.0))]
+    Registry(StorageError),
+    /// A part of the daemon is gone that it cannot do without.
+    #[error("{0}")]
+    Lost(#[from] Lost),
+    /// The download service has lost a task of its own.
+    #[error("the download service stopped by itself")]
+    Queue,
+}
+
+impl RunError {
+    /// The code the process ends with.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Registry(_) => Exit::LocalIo,
+            Self::Recovery(_) | Self::Lost(_) | Self::Queue => Exit::General,
+        }
+    }
 }
 
 impl App {
@@ -134,11 +166,12 @@ impl App {
         })
     }
 
-    /// Serves and downloads until `shutdown` resolves, then leaves within the grace period.
+    /// Serves and downloads until `shutdown` resolves, then leaves within the grace period; in the same good order when
+    /// something is lost without which it cannot go on.
     ///
     /// # Errors
-    /// When the queue cannot be recovered.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+    /// When the queue cannot be recovered, or [`RunError`] says what was lost.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
         self.introduce();
         let Self { registry, downloads, events, clock, library, peer, admin, grace, _locks, .. } = self;
         let numbers = tokio::spawn({
@@ -146,35 +179,39 @@ impl App {
             async move { events.keep_numbers(&registry, &clock).await }
         });
         // Before the first answer, so that nobody is shown a row as the crash left it.
-        downloads.start().await?;
+        downloads.start().await.map_err(RunError::Recovery)?;
         let stop = CancellationToken::new();
-        let serving = [
-            tokio::spawn({
-                let (server, api) = peer;
-                server.run(move |request, info| Arc::clone(&api).handle(request, info), stop.clone())
-            }),
-            tokio::spawn({
-                let (server, api) = admin;
-                server.run(move |request, info| Arc::clone(&api).handle(request, info), stop.clone())
-            }),
-        ];
-        let watch = tokio::spawn(library.watch(RESCAN, stop.clone()));
-        shutdown.await;
-        tracing::info!("stopping: transfers reach a checkpoint first");
+        let mut vital = Vital::default();
+        vital.spawn("peer listener", {
+            let (server, api) = peer;
+            server.run(move |request, info| Arc::clone(&api).handle(request, info), stop.clone())
+        });
+        vital.spawn("admin listener", {
+            let (server, api) = admin;
+            server.run(move |request, info| Arc::clone(&api).handle(request, info), stop.clone())
+        });
+        vital.spawn("watch over the shares", library.watch(RESCAN, stop.clone()));
+        let outcome = tokio::select! {
+            () = shutdown => Ok(()),
+            error = registry.failed() => Err(RunError::Registry(error)),
+            lost = vital.lost() => Err(lost.into()),
+            () = downloads.broken() => Err(RunError::Queue),
+        };
+        match &outcome {
+            Ok(()) => tracing::info!("stopping: transfers reach a checkpoint first"),
+            Err(error) => tracing::error!(%error, "stopping: the daemon cannot go on"),
+        }
         stop.cancel();
         events.close();
         downloads.stop(grace).await;
-        for server in serving {
-            server.await.ok();
-        }
-        watch.await.ok();
+        vital.join().await;
         numbers.abort();
         if let Err(error) = events.finish(&registry, &clock).await {
             tracing::warn!(error = %resume_fetch::describe(&error), "the next start skips some event numbers");
         }
         registry.close().await;
         tracing::info!("stopped");
-        Ok(())
+        outcome
     }
 
     /// One line per fact, with the next command to type.

@@ -3,13 +3,14 @@
 //! The path of a download: [`intake`] checks a request and enqueues a row → the [`scheduler`] waits for a permit and
 //! claims the next row → a [`worker`] asks the peer, drives the engine over the row's [`ledger`], and writes down how
 //! it ended → the engine has published the file, the row says so. [`recovery`] does the same for whatever a crash
-//! left, before anything else runs.
+//! left, before anything else runs. The [`lookout`] knows who is away, and [`upkeep`] forgets what is long over.
 //!
 //! Nothing here knows HTTP routes, the command line or where the configuration came from.
 
 mod disk;
 mod intake;
 mod ledger;
+mod lookout;
 mod orders;
 mod peers;
 mod recovery;
@@ -17,6 +18,7 @@ mod scheduler;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod view;
 mod worker;
 
@@ -66,6 +68,8 @@ struct Shared {
     rng: Mutex<fastrand::Rng>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
+    /// Cancelled when a task of the service ended before its time.
+    broken: CancellationToken,
 }
 
 /// A row that a worker of this process is busy with.
@@ -137,6 +141,7 @@ impl Downloads {
             rng: Mutex::new(rng),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
+            broken: CancellationToken::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -147,11 +152,17 @@ impl Downloads {
     /// When the registry cannot be read.
     pub async fn start(&self) -> anyhow::Result<()> {
         recovery::recover(&self.shared).await?;
+        self.shared.spawn_vital(upkeep::run(Arc::clone(&self.shared)));
         if self.shared.settings.enabled {
-            self.shared.tasks.spawn(scheduler::run(Arc::clone(&self.shared)));
-            self.shared.tasks.spawn(recovery::watch_leases(Arc::clone(&self.shared)));
+            self.shared.spawn_vital(scheduler::run(Arc::clone(&self.shared)));
+            self.shared.spawn_vital(recovery::watch_leases(Arc::clone(&self.shared)));
         }
         Ok(())
+    }
+
+    /// Resolves when a task ended without which the queue stands still: a panic, that is.
+    pub async fn broken(&self) {
+        self.shared.broken.cancelled().await;
     }
 
     /// Stops intake, lets every transfer reach a checkpoint, and returns when all rows are written down, or after
@@ -223,9 +234,30 @@ impl Shared {
         self.rng.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Runs a task that ends with the service and never before it.
+    fn spawn_vital(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
+        let shared = Arc::clone(self);
+        self.tasks.spawn(async move {
+            // Dropped by a panic as well.
+            let _end = OnEnd(shared);
+            task.await;
+        });
+    }
+
     /// A limiter of `rate` bytes per second; none without.
     fn limiter(&self, rate: Option<u64>) -> RateLimiter {
         RateLimiter::new(Arc::clone(&self.clock), rate.and_then(NonZeroU64::new).into())
+    }
+}
+
+/// Notices the end of a task the service cannot do without.
+struct OnEnd(Arc<Shared>);
+
+impl Drop for OnEnd {
+    fn drop(&mut self) {
+        if !self.0.shutdown.is_cancelled() {
+            self.0.broken.cancel();
+        }
     }
 }
 

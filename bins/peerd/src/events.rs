@@ -21,7 +21,7 @@ use self::numbers::Numbers;
 use self::ring::Ring;
 use crate::metrics::Metrics;
 
-pub use event::{Event, Retry, Room, Step, Subject, Why};
+pub use event::{Event, Reach, Retry, Room, Step, Subject, Why};
 pub(crate) use ring::frame;
 pub use ring::{Batch, Behind};
 pub use wire::{Told, wire};

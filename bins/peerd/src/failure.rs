@@ -37,13 +37,15 @@ pub enum Failure {
     LocalIo,
     /// The peer is not configured (any more).
     PeerUnknown,
+    /// Another download has taken its place.
+    Superseded,
     /// Asked to stop.
     Stopped,
 }
 
 impl Failure {
     /// Every failure, for look-ups and documentation.
-    pub const ALL: [Failure; 16] = [
+    pub const ALL: [Failure; 17] = [
         Self::Retrying,
         Self::NotFound,
         Self::KeyRefused,
@@ -59,6 +61,7 @@ impl Failure {
         Self::DiskFull,
         Self::LocalIo,
         Self::PeerUnknown,
+        Self::Superseded,
         Self::Stopped,
     ];
 
@@ -118,6 +121,7 @@ impl Failure {
             Self::DiskFull => "disk-full",
             Self::LocalIo => "local-io",
             Self::PeerUnknown => "peer-unknown",
+            Self::Superseded => "superseded",
             Self::Stopped => "stopped",
         }
     }
@@ -137,7 +141,7 @@ impl Failure {
             Self::SizeMismatch | Self::DigestMismatch => Exit::Data,
             Self::Unreachable => Exit::Unreachable,
             Self::Retrying | Self::AttemptsExhausted | Self::Deferred => Exit::TryLater,
-            Self::DestinationExists => Exit::General,
+            Self::DestinationExists | Self::Superseded => Exit::General,
             Self::DiskFull | Self::LocalIo => Exit::LocalIo,
             Self::Stopped => Exit::Interrupted,
         }

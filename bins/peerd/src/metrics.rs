@@ -31,6 +31,8 @@ pub struct Metrics {
     pub retry_delay: Histogram,
     /// Downloads running now.
     pub permits_in_use: Gauge,
+    /// Whether a peer answered last, set at each scrape.
+    pub peer_up: Family<Peer, Gauge>,
     /// Answers by route and status.
     pub serve_requests: Family<RouteCode, Counter>,
     /// Body bytes handed to readers.
@@ -87,6 +89,7 @@ impl Metrics {
             download_attempts: Family::default(),
             retry_delay: Histogram::new([0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0]),
             permits_in_use: Gauge::default(),
+            peer_up: Family::default(),
             serve_requests: Family::default(),
             serve_bytes: Family::default(),
             serve_ranges: Family::default(),
@@ -122,6 +125,7 @@ impl Metrics {
             metrics.retry_delay.clone(),
         );
         r.register("permits_in_use", "Downloads running now", metrics.permits_in_use.clone());
+        r.register("peer_up", "Whether a peer answered last", metrics.peer_up.clone());
         r.register("serve_requests", "Answers of the peer listener", metrics.serve_requests.clone());
         r.register("serve_bytes", "File bytes handed to readers", metrics.serve_bytes.clone());
         r.register("serve_ranges", "File requests by range decision", metrics.serve_ranges.clone());

@@ -2,10 +2,14 @@
 
 #[path = "queue/attempts.rs"]
 mod attempts;
+#[path = "queue/names.rs"]
+mod names;
 #[path = "queue/orders.rs"]
 mod orders;
 #[path = "queue/permits.rs"]
 mod permits;
+#[path = "queue/sources.rs"]
+mod sources;
 #[path = "queue/storage.rs"]
 mod storage;
 mod support;

@@ -2,6 +2,8 @@
 
 #[path = "restart/drain.rs"]
 mod drain;
+#[path = "restart/failing.rs"]
+mod failing;
 #[path = "restart/kill.rs"]
 mod kill;
 #[path = "restart/refused.rs"]

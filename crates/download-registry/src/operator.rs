@@ -6,7 +6,7 @@
 use sqlx::SqliteConnection;
 
 use crate::{
-    Download, DownloadId, Event, OperatorError, Priority, Problem, Registry, Timestamp, rows,
+    Download, DownloadId, Event, OperatorError, Priority, Problem, Registry, StorageError, Timestamp, rows,
     step::{Step, conflict, find, possessions},
     writer::{Fault, refuse},
 };
@@ -74,6 +74,19 @@ impl Registry {
                 let row = existing(db, id).await?;
                 sqlx::query("DELETE FROM download WHERE id = ?1").bind(id.get()).execute(db).await?;
                 Ok(row)
+            })
+        })
+        .await
+    }
+
+    /// Lets rows of a peer that wait because of a problem of this kind run at once, and returns how many. Nothing else
+    /// about them changes, their count of failures neither.
+    pub async fn hurry_waiting(&self, peer: &str, kind: &str, now: Timestamp) -> Result<u64, StorageError> {
+        let (peer, kind) = (peer.to_owned(), kind.to_owned());
+        self.write(move |db| {
+            Box::pin(async move {
+                let query = sqlx::query(HURRY).bind(peer).bind(kind).bind(now.as_millis());
+                Ok(query.execute(db).await?.rows_affected())
             })
         })
         .await
@@ -253,3 +266,9 @@ pub(crate) async fn existing(
 ) -> Result<Download, Fault<OperatorError>> {
     find(db, id).await?.ok_or_else(|| refuse(OperatorError::NotFound(id)))
 }
+
+/// Without naming `state`: an earlier turn is no history.
+pub(crate) const HURRY: &str = "
+    UPDATE download INDEXED BY download_lane SET retry_at = ?3
+    WHERE peer = ?1 AND state IN ('queued', 'waiting')
+      AND state = 'waiting' AND error_kind = ?2 AND retry_at > ?3";

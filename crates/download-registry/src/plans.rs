@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use crate::{
     Cursor, DownloadState, ListQuery, NewDownload, Registry, Sort, StorageError, Timestamp, claim, history,
-    list, parts, ranges, recovery, retention, sources, step,
+    list, operator, parts, ranges, recovery, retention, sources, step,
 };
 
 /// Statements, and what must be in the plan of each.
@@ -44,7 +44,8 @@ const STATEMENTS: [(&str, &[&str]); 20] = [
     ),
     (recovery::LOST, &["SCAN download USING INDEX download_lease"]),
     (recovery::DUE, &["SEARCH download USING INDEX download_due (retry_at<?)"]),
-    (retention::PRUNE, &["SEARCH download USING COVERING INDEX download_finished (updated_at<?)"]),
+    (operator::HURRY, &["SEARCH download USING INDEX download_lane (peer=?)"]),
+    (retention::PRUNE, &["SEARCH download USING INDEX download_finished (updated_at<?)"]),
     (sources::LOAD, &["SEARCH source USING PRIMARY KEY (download_id=?)"]),
     (history::ATTEMPTS, &["SEARCH attempt USING PRIMARY KEY (download_id=?)"]),
     (history::TRANSITIONS, &["SEARCH transition USING INDEX transition_by_download (download_id=?)"]),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use sqlx::SqliteConnection;
 
 use crate::{
-    Claim, Download, DownloadId, DownloadState, Event, IllegalTransition, Registry, StorageError, Timestamp,
-    operator::come_back, rows, step::Step, writer::Fault,
+    Claim, Conflict, Download, DownloadId, DownloadState, Event, IllegalTransition, OperatorError, Problem,
+    Registry, StorageError, Timestamp, operator::come_back, rows, step::Step, writer::Fault,
 };
 
 /// What recovery found.
@@ -49,8 +49,8 @@ impl Registry {
     /// Puts failed rows whose `retry_at` has come back in line, with a fresh count of failures, and returns them.
     ///
     /// At most 500 at once, those that waited longest first: call it again while there are as many.
-    /// A row whose destination or item a live download has taken meanwhile stays failed and will not come back by
-    /// itself any more.
+    /// A row whose destination or item a live download has taken meanwhile stays failed, with `superseded` as its
+    /// problem, and will not come back by itself any more.
     pub async fn revive_failed(&self, now: Timestamp) -> Result<Vec<DownloadId>, StorageError> {
         self.write(move |db| Box::pin(async move { revive(db, now).await })).await
     }
@@ -122,15 +122,32 @@ async fn revive(db: &mut SqliteConnection, now: Timestamp) -> Result<Vec<Downloa
         match come_back(db, &row, Event::Revived, now).await {
             Ok(_) => revived.push(row.id),
             Err(Fault::Storage(error)) => return Err(error.into()),
-            Err(Fault::Refused(_)) => {
-                sqlx::query("UPDATE download SET retry_at = NULL WHERE id = ?1")
-                    .bind(row.id.get())
-                    .execute(&mut *db)
-                    .await?;
-            }
+            Err(Fault::Refused(refusal)) => supersede(db, &row, &refusal).await?,
         }
     }
     Ok(revived)
+}
+
+/// A row whose place was taken does not ask again, and says who has it.
+async fn supersede(
+    db: &mut SqliteConnection,
+    row: &Download,
+    refusal: &OperatorError,
+) -> Result<(), sqlx::Error> {
+    let problem = match (refusal, &row.error) {
+        (OperatorError::Conflict(Conflict { id, .. }), Some(error)) => {
+            let message = format!("download {id} has taken its place; before that: {}", error.message);
+            Some(Problem::new("superseded", message))
+        }
+        _ => None,
+    };
+    sqlx::query(SUPERSEDE)
+        .bind(row.id.get())
+        .bind(problem.as_ref().map(|problem| problem.kind.as_str()))
+        .bind(problem.as_ref().map(|problem| problem.message.as_str()))
+        .execute(db)
+        .await
+        .map(drop)
 }
 
 /// A leased row can always be taken back; one that cannot was changed by other hands.
@@ -153,6 +170,11 @@ const TAKE_OVER: &str = "
         lease_owner = ?4, lease_epoch = lease_epoch + 1, lease_until = ?5
     WHERE id = ?1
     RETURNING *";
+
+const SUPERSEDE: &str = "
+    UPDATE download SET
+        retry_at = NULL, error_kind = coalesce(?2, error_kind), error_message = coalesce(?3, error_message)
+    WHERE id = ?1";
 
 pub(crate) const DUE: &str = "
     SELECT * FROM download INDEXED BY download_due

@@ -11,7 +11,7 @@ impl Registry {
     /// Removes up to `limit` published or cancelled rows that last changed before `before`, and returns how many.
     ///
     /// Their history goes with them. Failed rows stay: they may own a part file; [`delete`](Self::delete) removes one.
-    /// Rows an importer was asked to take stay until it answered. Call it again until it returns less than `limit`;
+    /// Rows an importer is to take stay until it said something about them. Call it again until it returns less than `limit`;
     /// small bites leave room for others.
     pub async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StorageError> {
         self.write(move |db| {
@@ -47,5 +47,6 @@ pub(crate) const PRUNE: &str = "
     DELETE FROM download WHERE id IN (
         SELECT id FROM download INDEXED BY download_finished
         WHERE state IN ('completed', 'imported', 'cancelled') AND updated_at < ?1
+            AND (state <> 'completed' OR import IS NULL OR import_state IS NOT NULL)
         ORDER BY updated_at
         LIMIT ?2)";

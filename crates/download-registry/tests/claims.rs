@@ -17,6 +17,31 @@ use download_registry::{
 };
 
 #[tokio::test]
+async fn rows_that_wait_for_one_reason_can_be_let_go_on_before_their_time() {
+    let f = open().await;
+    for (name, kind) in [("away", "unreachable"), ("refused", "deferred")] {
+        f.enqueue(name).await;
+        let claim = f.claim(at(1)).await.unwrap();
+        let failed = FailedTry {
+            problem: Problem::new(kind, kind),
+            reset_bytes: 0,
+            next: Next::Wait { until: at(9_000) },
+        };
+        f.registry.record_failure(&claim.fence, &failed, at(1)).await.unwrap();
+    }
+    assert_eq!(f.registry.hurry_waiting("alice", "unreachable", at(2)).await.unwrap(), 0);
+    assert_eq!(f.registry.hurry_waiting("bob", "unreachable", at(2)).await.unwrap(), 1);
+    assert_eq!(f.registry.hurry_waiting("bob", "unreachable", at(3)).await.unwrap(), 0, "it may run already");
+    let claim = f.claim(at(2)).await.unwrap();
+    assert_eq!(
+        (claim.download.item.as_deref(), claim.download.attempts),
+        (Some("away"), 1),
+        "its count stays"
+    );
+    assert!(f.claim(at(2)).await.is_none(), "whom the peer asked for patience waits on");
+}
+
+#[tokio::test]
 async fn rows_are_served_by_priority_and_then_in_the_order_they_came() {
     let f = open().await;
     let mut ids = Vec::new();

@@ -76,6 +76,9 @@ async fn a_failed_row_does_not_come_back_over_a_live_one() {
     assert_eq!(f.registry.next_due(at(2)).await.unwrap(), Some(at(50)));
     assert!(f.registry.revive_failed(at(50)).await.unwrap().is_empty());
     assert_eq!(f.registry.next_due(at(2)).await.unwrap(), None, "it was superseded; it does not ask again");
+    let error = f.registry.get(failed.id).await.unwrap().unwrap().error.unwrap();
+    let message = format!("download {} has taken its place; before that: busy", live.id);
+    assert_eq!((error.kind.as_str(), error.message), ("superseded", message));
     f.registry.delete(live.id).await.unwrap();
     f.registry.retry(failed.id, at(60)).await.unwrap();
 }

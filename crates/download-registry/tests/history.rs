@@ -5,7 +5,9 @@
 mod common;
 
 use common::{Fixture, LEASE, at, open};
-use download_registry::{Claim, DownloadState as S, FailedTry, Next, Options, Problem, Registry, Timestamp};
+use download_registry::{
+    Claim, DownloadState as S, FailedTry, NewDownload, Next, Options, Problem, Registry, Timestamp,
+};
 
 async fn open_keeping(attempts: u32, transitions: u32) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
@@ -88,6 +90,23 @@ async fn old_rows_go_a_few_at_a_time_oldest_first_and_failed_ones_stay() {
     let left: Vec<_> = f.registry.list(&Default::default()).await.unwrap().items;
     assert_eq!(left.iter().map(|row| row.state).collect::<Vec<_>>(), [S::Failed, S::ImportQueued]);
     assert!(f.registry.check().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_row_whose_import_is_pending_is_not_pruned() {
+    let f = open().await;
+    let published = async |name: &str| {
+        let new = NewDownload { import: Some("radarr".to_owned()), ..common::new(name) };
+        f.published_as(new).await.id
+    };
+    let (unasked, refused) = (published("unasked").await, published("refused").await);
+    f.registry.import_queued(refused, "asked", at(1)).await.unwrap();
+    assert_eq!(f.registry.prune(at(9), 10).await.unwrap(), 0);
+    f.registry.import_failed(refused, "not a film", at(2)).await.unwrap();
+    assert_eq!(f.registry.prune(at(9), 10).await.unwrap(), 1);
+    assert!(
+        f.registry.get(unasked).await.unwrap().is_some() && f.registry.get(refused).await.unwrap().is_none()
+    );
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod state;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::OptionFuture;
 use retry_kit::{Attempts, Sleep};
@@ -61,6 +62,8 @@ pub(crate) struct Engine {
     /// More than one lease has been at work on this generation.
     parallel: bool,
     attempts: Attempts,
+    /// The peer's Retry-After with the failure that used the attempts up.
+    asked_for: Option<Duration>,
     history: Vec<FailedAttempt>,
     /// Held bytes are worthless; the next whole body replaces them.
     restart_due: Option<RestartReason>,
@@ -121,7 +124,9 @@ impl Engine {
         rng: fastrand::Rng,
     ) -> Self {
         let rate = RateMeter::new(shared.clock.now());
-        let attempts = Attempts::from_failures(shared.request.failures);
+        let request = &shared.request;
+        let mut attempts = Attempts::from_failures(request.failures);
+        attempts.progress(request.progress, request.retry.attempts_reset_bytes);
         let governor = Governor::new(shared.request.connections);
         Self {
             shared,
@@ -138,6 +143,7 @@ impl Engine {
             past_the_end: false,
             parallel: false,
             attempts,
+            asked_for: None,
             history: Vec::new(),
             restart_due: None,
             unrecorded: 0,
@@ -196,6 +202,7 @@ impl Engine {
             kind,
             bytes_kept: self.state.durable.len(),
             attempts: self.failures(),
+            retry_after: self.asked_for,
             history: std::mem::take(&mut self.history),
         })
     }

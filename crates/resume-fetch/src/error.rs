@@ -29,6 +29,8 @@ pub struct FetchError {
     pub bytes_kept: u64,
     /// Failures since the last real progress, this call's included; hand it to the next call.
     pub attempts: u32,
+    /// How long the peer asked to be left alone with the failure that used the attempts up.
+    pub retry_after: Option<Duration>,
     /// The attempts of this call that failed, oldest first; of a great many, the last ones.
     pub history: Vec<FailedAttempt>,
 }

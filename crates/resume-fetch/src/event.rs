@@ -41,6 +41,11 @@ pub enum Event {
         /// The failure, in words.
         reason: String,
     },
+    /// An attempt did not reach anybody: there was no connection at all. What comes of it is told next.
+    Unreachable {
+        /// The failure, in words.
+        reason: String,
+    },
     /// A range failed and will be tried again by itself, while others go on.
     Setback {
         /// Its bytes.

@@ -177,7 +177,7 @@ impl Future for Download {
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => {
                 let (kind, history) = (FetchErrorKind::Stopped, Vec::new());
-                Poll::Ready(Err(FetchError { kind, bytes_kept: 0, attempts: 0, history }))
+                Poll::Ready(Err(FetchError { kind, bytes_kept: 0, attempts: 0, retry_after: None, history }))
             }
         }
     }
@@ -232,8 +232,13 @@ impl Call {
         rng: fastrand::Rng,
     ) -> Result<Completed, FetchError> {
         let Self { transport, clock, ledger, request, stop, board } = self;
-        let failed =
-            |kind| FetchError { kind, bytes_kept: 0, attempts: request.failures, history: Vec::new() };
+        let failed = |kind| FetchError {
+            kind,
+            bytes_kept: 0,
+            attempts: request.failures,
+            retry_after: None,
+            history: Vec::new(),
+        };
         match open(&request, &*ledger, &clock, &stop).await {
             Ok(Opened::Published(total)) => {
                 let file = readable(request.target.clone()).await.map_err(failed)?;

@@ -29,7 +29,7 @@ impl SealedPart {
     ///
     /// # Errors
     /// [`FetchErrorKind::AlreadyExists`]; [`LocalError::CrossDevice`] when no rename is possible;
-    /// [`LocalError::Io`] when the disk refuses.
+    /// [`LocalError::Io`] when the disk refuses; [`LocalError::NotSynced`] when it does so after the rename.
     pub(crate) fn publish(self, target: &Path, replace: bool) -> Result<u64, FetchErrorKind> {
         let from = self.part.path().to_path_buf();
         // Opened before: once the file has its name, a want of descriptors must not keep it from being synced.
@@ -45,14 +45,14 @@ impl SealedPart {
             }
             Err(error) => return Err(LocalError::io("publish", target)(error).into()),
         }
-        names.sync(&from, target)?;
+        names.sync(target)?;
         Ok(self.total)
     }
 }
 
 /// Makes the rename durable: until both directories are synced, a power cut may take it back. Blocking.
 pub(crate) fn sync_names(part: &Path, target: &Path) -> Result<(), LocalError> {
-    Names::open(part, target)?.sync(part, target)
+    Names::open(part, target)?.sync(target)
 }
 
 /// The directories on the two sides of a rename.
@@ -71,12 +71,9 @@ impl Names {
         Ok(Self { new: open(target)?, old: if apart { Some(open(part)?) } else { None } })
     }
 
-    fn sync(&self, part: &Path, target: &Path) -> Result<(), LocalError> {
-        self.new.sync_all().map_err(LocalError::io("sync the directory of", target))?;
-        match &self.old {
-            Some(old) => old.sync_all().map_err(LocalError::io("sync the directory of", part)),
-            None => Ok(()),
-        }
+    fn sync(&self, target: &Path) -> Result<(), LocalError> {
+        let synced = self.new.sync_all().and_then(|()| self.old.as_ref().map_or(Ok(()), File::sync_all));
+        synced.map_err(|source| LocalError::NotSynced { target: target.to_path_buf(), source })
     }
 }
 

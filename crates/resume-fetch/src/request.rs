@@ -33,6 +33,7 @@ pub struct FetchRequest {
     pub(crate) checkpoint_interval: Duration,
     pub(crate) retry: RetryPolicy,
     pub(crate) failures: u32,
+    pub(crate) progress: u64,
     pub(crate) hold: Duration,
     pub(crate) limits: Layers,
     pub(crate) connections: Connections,
@@ -141,6 +142,7 @@ impl FetchRequest {
             checkpoint_interval: Duration::from_secs(2),
             retry: RetryPolicy::default(),
             failures: 0,
+            progress: 0,
             hold: Duration::MAX,
             limits: Layers::default(),
             connections: Connections::adaptive(4),
@@ -228,6 +230,13 @@ impl FetchRequest {
     /// Continues a count of failures from an earlier call.
     pub fn failures_so_far(mut self, failures: u32) -> Self {
         self.failures = failures;
+        self
+    }
+
+    /// Counts bytes that became durable after the last of those failures, in an earlier call: with what this one brings,
+    /// they may make the count start over.
+    pub fn progress_so_far(mut self, bytes: u64) -> Self {
+        self.progress = bytes;
         self
     }
 

@@ -97,6 +97,53 @@ async fn a_count_from_an_earlier_call_goes_on() {
     assert_eq!((lab.asked().len(), error.attempts), (2, 5));
 }
 
+#[tokio::test]
+async fn progress_of_an_earlier_call_and_of_this_one_together_make_the_count_start_over() {
+    let policy = || {
+        RetryPolicy::builder().base(Duration::from_millis(1)).attempts_reset_bytes(600 * KIB).build().unwrap()
+    };
+    for (earlier, requests, because) in [
+        (400 * KIB, 5, "200 KiB more, and four failures are forgotten"),
+        (399 * KIB, 1, "one KiB too few: the next failure is the fifth"),
+        (600 * KIB, 5, "what came before is enough by itself"),
+    ] {
+        let lab = Lab::new(file()).await;
+        lab.peer.script(FILE, [Answer::truncate_at(200 * KIB)]);
+        lab.peer.always(FILE, Answer::status(503));
+        let request = lab.request().retry(policy()).failures_so_far(4).progress_so_far(earlier);
+        let error = lab.fetch(request).await.failed();
+        assert_eq!((lab.asked().len(), error.attempts), (requests, 5), "{because}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn the_failure_that_uses_up_the_attempts_still_tells_when_the_peer_wants_to_be_asked_again() {
+    let lab = Lab::new(file()).await;
+    lab.peer.always(FILE, Answer::status(503).header("Retry-After", "7200"));
+    let error = lab.fetch(lab.request().failures_so_far(4)).await.failed();
+    assert!(matches!(error.kind, FetchErrorKind::Exhausted { .. }), "{error}");
+    assert_eq!(error.retry_after, Some(Duration::from_secs(7200)));
+}
+
+#[tokio::test]
+async fn an_attempt_that_reached_nobody_is_told_as_such() {
+    let lab = Lab::new(file()).await;
+    lab.peer.script(FILE, [Answer::status(503), Answer::close_before_head()]);
+    let fetched = lab.run().await;
+    let reached_nobody = |event: &&Event| matches!(event, Event::Unreachable { .. });
+    assert_eq!(
+        fetched.events.iter().filter(reached_nobody).count(),
+        0,
+        "somebody was there: {:?}",
+        fetched.events
+    );
+    let lab = Lab::new(file()).await;
+    lab.peer.go_away().await;
+    let fetched = lab.run().await;
+    assert_eq!(fetched.events.iter().filter(reached_nobody).count(), 5);
+    fetched.failed();
+}
+
 /// A peer whose first answer is `answer`; time stands still.
 async fn frozen(answer: Answer) -> (Lab, ManualClock) {
     let clock = ManualClock::new();

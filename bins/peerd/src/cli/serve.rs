@@ -77,7 +77,7 @@ impl Serve {
             };
             match app.run(shutdown).await {
                 Ok(()) => Exit::Done,
-                Err(error) => fail(Exit::General, format_args!("{error:#}")),
+                Err(error) => fail(error.exit(), error),
             }
         })
     }

@@ -178,7 +178,10 @@ impl<'a> View<'a> {
 
     fn general(&self, happened: &Happened) {
         let free = happened.data.get("free").and_then(Value::as_u64).unwrap_or_default();
+        let text = |name: &str| happened.data.get(name).and_then(Value::as_str).unwrap_or_default();
         let line = match happened.name.as_str() {
+            "peer.down" => format!("{} is away: {}", text("peer"), text("reason")),
+            "peer.up" => format!("{} is back", text("peer")),
             "disk.low" => format!("the disk is nearly full ({} free); the queue waits", size(free)),
             "disk.ok" => format!("the disk has room again ({} free); the queue goes on", size(free)),
             _ => return,

@@ -63,6 +63,9 @@ pub struct DownloadsConfig {
     /// Time between two checkpoints while bytes arrive, above zero. Default `2s`.
     #[serde(with = "duration")]
     pub checkpoint_interval: Duration,
+    /// How long rows that are over are kept; `0s` = for ever. Default `90d`.
+    #[serde(with = "duration")]
+    pub keep_history: Duration,
 }
 
 impl Default for DownloadsConfig {
@@ -89,6 +92,7 @@ impl Default for DownloadsConfig {
             min_free: ByteSize::gib(1),
             checkpoint_bytes: ByteSize::mib(16),
             checkpoint_interval: Duration::from_secs(2),
+            keep_history: Duration::from_secs(90 * 24 * 3600),
         }
     }
 }

@@ -65,6 +65,7 @@ pub const KEYS: &[Key] = &[
     key::<ByteSize>("downloads.min_free"),
     key::<ByteSize>("downloads.checkpoint_bytes"),
     key::<Duration>("downloads.checkpoint_interval"),
+    key::<Duration>("downloads.keep_history"),
     key::<ByteSize>("limits.down"),
     key::<ByteSize>("limits.up"),
     key::<PathBuf>("registry.path"),

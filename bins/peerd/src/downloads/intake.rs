@@ -1,6 +1,7 @@
 //! Intake: a request is checked as far as it can be, and becomes a row or a reason.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use download_registry::{
     Claimed, Conflict, Digests, Download, DownloadId, DownloadState, EnqueueError, Identity,
@@ -11,7 +12,8 @@ use resume_fetch::{FetchRequest, InvalidUrl, file_name};
 use thiserror::Error;
 use url::Url;
 
-use super::peers::{Metadata, PeerError};
+use super::lookout::of_question;
+use super::peers::{Metadata, News, PeerError};
 use super::{Downloads, Peer, Shared, disk};
 use crate::config::OnConflict;
 use crate::events::{Step, Why};
@@ -169,8 +171,13 @@ impl Downloads {
 
 impl Shared {
     /// What the peer says about the item; `None` when it cannot be asked right now.
-    async fn ask(&self, name: &str, peer: &Peer, item: &str) -> Result<Option<Metadata>, AddError> {
-        match self.peers.metadata(peer, item).await {
+    async fn ask(
+        self: &Arc<Self>,
+        name: &str,
+        peer: &Peer,
+        item: &str,
+    ) -> Result<Option<Metadata>, AddError> {
+        match self.metadata(peer, item).await {
             Ok(metadata) => Ok(Some(metadata)),
             Err(PeerError::Status { status: StatusCode::NOT_FOUND | StatusCode::GONE, .. }) => {
                 Err(AddError::ItemUnknown { peer: name.to_owned(), item: item.to_owned() })
@@ -180,6 +187,18 @@ impl Shared {
                 Ok(None)
             }
         }
+    }
+
+    /// Asks a peer about an item, and takes in what that shows of the peer.
+    async fn metadata(self: &Arc<Self>, peer: &Peer, item: &str) -> Result<Metadata, PeerError> {
+        let answer = self.peers.metadata(peer, item).await;
+        match &answer {
+            Ok(_) => self.heard_of(peer, News::Answered, "").await,
+            Err(error) => {
+                self.heard_of(peer, of_question(error), &resume_fetch::describe(error)).await;
+            }
+        }
+        answer
     }
 
     pub(super) async fn check_size(&self, size: u64) -> Result<(), AddError> {
@@ -223,7 +242,7 @@ impl Shared {
     }
 
     /// The next candidate whose target is free on disk, or may be replaced.
-    async fn free_target(&self, names: &mut Candidates) -> Result<(String, PathBuf), AddError> {
+    pub(super) async fn free_target(&self, names: &mut Candidates) -> Result<(String, PathBuf), AddError> {
         for _ in 0..MAX_CANDIDATES {
             let name = names.next_name();
             let target = self.settings.dir.join(&name);
@@ -257,12 +276,12 @@ impl Shared {
 
     /// Asks about a row that was queued before its peer could be asked.
     pub(super) async fn describe(
-        &self,
+        self: &Arc<Self>,
         peer: &Peer,
         item: &str,
         url: &str,
     ) -> Result<Described, DescribeError> {
-        let metadata = self.peers.metadata(peer, item).await?;
+        let metadata = self.metadata(peer, item).await?;
         if let Some(size) = metadata.size {
             self.check_size(size).await?;
         }
@@ -301,14 +320,14 @@ pub(super) enum DescribeError {
 }
 
 /// `film.mkv`, `film (1).mkv`, `film (2).mkv`, …
-struct Candidates {
+pub(super) struct Candidates {
     stem: String,
     extension: String,
     next: u32,
 }
 
 impl Candidates {
-    fn new(name: String) -> Self {
+    pub(super) fn new(name: String) -> Self {
         let dot = name.rfind('.').filter(|dot| *dot > 0).unwrap_or(name.len());
         let extension = name[dot..].to_owned();
         let mut stem = name;

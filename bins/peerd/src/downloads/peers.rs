@@ -3,6 +3,8 @@
 //! Whoever begins something with a peer takes it out of the directory and keeps what it took: a transfer that runs
 //! ends with the address and the key it began with. A rate limit belongs to the name, and holds at once.
 
+mod health;
+mod look;
 mod metadata;
 mod peer;
 
@@ -10,11 +12,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use resume_fetch::Transport;
-use retry_kit::SharedClock;
+use retry_kit::{Clock, SharedClock};
 use tokio::sync::Notify;
 
+use self::health::Health;
 use crate::config::PeerConfig;
 
+pub(super) use health::{Change, News};
 pub(super) use metadata::{Metadata, PeerError};
 pub use peer::{Peer, UnusablePeer};
 
@@ -25,11 +29,29 @@ pub struct Peers {
 }
 
 struct Directory {
-    known: RwLock<BTreeMap<String, Arc<Peer>>>,
+    known: RwLock<BTreeMap<String, Known>>,
     transport: Arc<dyn Transport>,
     clock: SharedClock,
     /// Something changed that may let a row run.
     changed: Notify,
+}
+
+/// A peer, and what was heard of it.
+struct Known {
+    peer: Arc<Peer>,
+    health: Health,
+    /// Why it is away, or was the last time.
+    reason: String,
+    /// Somebody looks for it already.
+    watched: bool,
+}
+
+/// What comes of news about a peer.
+pub(super) struct Heard {
+    /// What others are to be told.
+    pub(super) change: Option<Change>,
+    /// It is missed, and nobody looks for it yet: whoever hears this is to.
+    pub(super) to_be_watched: bool,
 }
 
 impl Peers {
@@ -43,7 +65,7 @@ impl Peers {
         clock: SharedClock,
     ) -> Result<Self, UnusablePeer> {
         let peer = |(name, config): (&String, &PeerConfig)| {
-            Ok((name.clone(), Arc::new(Peer::new(name, config.clone(), None, &clock)?)))
+            Ok((name.clone(), Known::new(Peer::new(name, config.clone(), None, &clock)?)))
         };
         let known = RwLock::new(config.iter().map(peer).collect::<Result<_, _>>()?);
         let changed = Notify::new();
@@ -52,12 +74,12 @@ impl Peers {
 
     /// The peer of this name, as it is now.
     pub fn get(&self, name: &str) -> Option<Arc<Peer>> {
-        self.shared.known().get(name).cloned()
+        self.shared.known().get(name).map(|known| Arc::clone(&known.peer))
     }
 
     /// All of them, by name.
     pub fn all(&self) -> Vec<(String, Arc<Peer>)> {
-        self.shared.known().iter().map(|(name, peer)| (name.clone(), Arc::clone(peer))).collect()
+        self.shared.known().iter().map(|(name, known)| (name.clone(), Arc::clone(&known.peer))).collect()
     }
 
     /// Adds a peer, or puts it in the place of the one of that name; tells whether that changed anything.
@@ -69,12 +91,16 @@ impl Peers {
     /// When a key or header cannot be sent; then all is as before.
     pub fn replace(&self, name: &str, config: PeerConfig) -> Result<bool, UnusablePeer> {
         let mut known = self.shared.known_mut();
-        let before = known.get(name);
-        if before.is_some_and(|before| *before.config() == config) {
+        let before = known.get(name).map(|known| Arc::clone(&known.peer));
+        if before.as_ref().is_some_and(|before| *before.config() == config) {
             return Ok(false);
         }
-        let peer = Peer::new(name, config, before.map(AsRef::as_ref), &self.shared.clock)?;
-        known.insert(name.to_owned(), Arc::new(peer));
+        let peer = Peer::new(name, config, before.as_deref(), &self.shared.clock)?;
+        match known.get_mut(name) {
+            // Whoever looks for it goes on, at its new address.
+            Some(known) => known.peer = Arc::new(peer),
+            None => drop(known.insert(name.to_owned(), Known::new(peer))),
+        }
         self.shared.changed.notify_one();
         Ok(true)
     }
@@ -84,18 +110,62 @@ impl Peers {
         self.shared.known_mut().remove(name).is_some()
     }
 
+    /// Whether a peer answered last; `None` as long as nobody has asked it anything.
+    pub fn is_up(&self, name: &str) -> Option<bool> {
+        self.shared.known().get(name).and_then(|known| known.health.is_up())
+    }
+
+    /// Why a peer cannot be reached; `None` when it can, or nobody knows.
+    pub(super) fn absent(&self, name: &str) -> Option<String> {
+        let known = self.shared.known();
+        known.get(name).filter(|known| known.health.is_up() == Some(false)).map(|known| known.reason.clone())
+    }
+
+    /// Takes in what a request to `peer` showed; `None` if that is not the peer of its name any more.
+    pub(super) fn heard_of(&self, peer: &Peer, news: News, reason: &str) -> Option<Heard> {
+        let mut known = self.shared.known_mut();
+        let known =
+            known.get_mut(peer.name()).filter(|known| known.peer.config().url == peer.config().url)?;
+        let (health, change) = known.health.after(news, self.shared.clock.now());
+        known.health = health;
+        if change == Some(Change::Down) {
+            reason.clone_into(&mut known.reason);
+        }
+        let to_be_watched = health.is_missed() && !std::mem::replace(&mut known.watched, health.is_missed());
+        Some(Heard { change, to_be_watched })
+    }
+
+    /// The peer to look for, and the number of the look: 0 to settle a doubt. `None` ends the watch: it is not missed.
+    pub(super) fn next_look(&self, name: &str) -> Option<(Arc<Peer>, u32)> {
+        let mut known = self.shared.known_mut();
+        let known = known.get_mut(name)?;
+        known.watched = known.health.is_missed();
+        known.health = known.health.looking();
+        match known.health {
+            Health::Down { looks } => Some((Arc::clone(&known.peer), looks)),
+            Health::Doubtful => Some((Arc::clone(&known.peer), 0)),
+            Health::Unknown | Health::Up { .. } => None,
+        }
+    }
+
     /// Resolves when rows may run that might not before.
     pub(super) async fn changed(&self) {
         self.shared.changed.notified().await;
     }
 }
 
+impl Known {
+    fn new(peer: Peer) -> Self {
+        Self { peer: Arc::new(peer), health: Health::default(), reason: String::new(), watched: false }
+    }
+}
+
 impl Directory {
-    fn known(&self) -> RwLockReadGuard<'_, BTreeMap<String, Arc<Peer>>> {
+    fn known(&self) -> RwLockReadGuard<'_, BTreeMap<String, Known>> {
         self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn known_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Arc<Peer>>> {
+    fn known_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Known>> {
         self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -28,6 +28,8 @@ pub struct Settings {
     pub retry_failed_every: Duration,
     /// How long after its creation it stops coming back.
     pub give_up_after: Duration,
+    /// How long rows that are over are kept; `None` for ever.
+    pub keep_history: Option<Duration>,
     /// Longest time to the whole response head.
     pub response_timeout: Duration,
     /// Longest silence in a body.
@@ -71,6 +73,7 @@ impl Settings {
             retry,
             retry_failed_every: downloads.retry_failed_every,
             give_up_after: downloads.give_up_after,
+            keep_history: Some(downloads.keep_history).filter(|keep| !keep.is_zero()),
             response_timeout: downloads.response_timeout,
             idle_timeout: downloads.idle_timeout,
             low_speed: downloads.low_speed.limit().map(|floor| LowSpeed { floor, window: LOW_SPEED_WINDOW }),
@@ -122,6 +125,7 @@ mod tests {
             (settings.checkpoint_bytes, settings.checkpoint_interval),
             (16 << 20, Duration::from_secs(2))
         );
+        assert_eq!(settings.keep_history, Some(Duration::from_secs(90 * 24 * 3600)));
         assert_eq!(settings.low_speed, Some(LowSpeed { floor: 1024, window: Duration::from_secs(30) }));
     }
 
@@ -131,7 +135,9 @@ mod tests {
         config.downloads.max_size = ByteSize(0);
         config.downloads.low_speed = ByteSize(0);
         config.limits.down = ByteSize(0);
+        config.downloads.keep_history = Duration::ZERO;
         let settings = settings(&config);
+        assert_eq!(settings.keep_history, None);
         assert_eq!((settings.max_size, settings.low_speed, settings.limit_down), (None, None, None));
     }
 

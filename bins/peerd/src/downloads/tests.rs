@@ -1,5 +1,8 @@
 //! The service on a clock that moves only when told to, with a real registry and a real peer on loopback.
 
+mod lookout;
+mod upkeep;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -15,24 +18,29 @@ use crate::config::{Config, Overrides, Sources};
 use crate::metrics::Metrics;
 
 /// A service that knows one peer, `bob`, and has nothing to do yet.
-struct Service {
-    downloads: Downloads,
-    clock: ManualClock,
+pub(super) struct Service {
+    pub(super) downloads: Downloads,
+    pub(super) clock: ManualClock,
     bob: ScriptedPeer,
-    dir: tempfile::TempDir,
+    pub(super) dir: tempfile::TempDir,
     /// Bytes the disk says are free.
     free: Arc<AtomicU64>,
 }
 
 impl Service {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         Self::start_with_min_free(0).await
     }
 
     async fn start_with_min_free(min_free: u64) -> Self {
+        Self::start_with(&format!("min_free = {min_free}")).await
+    }
+
+    /// With this in `[downloads]`.
+    async fn start_with(downloads: &str) -> Self {
         let bob = ScriptedPeer::start().await;
         let dir = tempfile::tempdir().unwrap();
-        let config = format!("[peers.bob]\nurl = {:?}\n[downloads]\nmin_free = {min_free}\n", bob.url("/"));
+        let config = format!("[peers.bob]\nurl = {:?}\n[downloads]\n{downloads}\n", bob.url("/"));
         std::fs::write(dir.path().join("peerd.toml"), config).unwrap();
         let sources = Sources {
             file: Some(dir.path().join("peerd.toml")),
@@ -69,7 +77,7 @@ impl Service {
     }
 
     /// Puts a row in line that fetches `/m` of bob, without a word to the scheduler.
-    async fn enqueue(&self) -> DownloadId {
+    pub(super) async fn enqueue(&self) -> DownloadId {
         self.bob.serve("/m", Representation::seeded(7, 5000).etag("\"m\""));
         let path = |name: &str| Some(self.dir.path().join("state").join(name).to_str().unwrap().to_owned());
         let new = NewDownload {
@@ -113,7 +121,7 @@ impl Service {
         panic!("{id} stays {last:#?}");
     }
 
-    async fn until(&self, id: DownloadId, state: DownloadState) -> Download {
+    pub(super) async fn until(&self, id: DownloadId, state: DownloadState) -> Download {
         let mut last = None;
         for _ in 0..1200 {
             last = self.downloads.registry().get(id).await.unwrap();
@@ -144,8 +152,8 @@ async fn an_order_is_carried_out_though_nobody_waits_for_it() {
 #[tokio::test]
 async fn a_row_whose_worker_was_lost_comes_back_when_its_lease_is_over() {
     let service = Service::start().await;
-    // The scheduler and the watch over leases rest; nobody tells them of the row.
-    service.clock.wait_for_sleepers(2).await;
+    // The scheduler, the watch over leases and the upkeep rest; nobody tells them of the row.
+    service.clock.wait_for_sleepers(3).await;
     let id = service.enqueue().await;
     let now = service.downloads.shared.now();
     let request = ClaimRequest { owner: OWNER, now, lease_for: LEASE, exclude_peers: &[] };
@@ -160,8 +168,8 @@ async fn a_row_whose_worker_was_lost_comes_back_when_its_lease_is_over() {
 async fn a_worker_whose_lease_was_taken_away_stops_by_itself() {
     let service = Service::start().await;
     let (id, _gate) = service.running().await;
-    // The scheduler, the watch over leases, and what the transfer waits for.
-    service.clock.wait_for_sleepers(3).await;
+    // The scheduler, the watch over leases, the upkeep, and what the transfer waits for.
+    service.clock.wait_for_sleepers(4).await;
     service.downloads.registry().pause(id, service.downloads.shared.now()).await.unwrap();
     while !service.bob.requests("/m")[0].hung_up {
         service.clock.advance_to_next();
@@ -227,4 +235,17 @@ async fn a_transfer_is_set_aside_while_the_disk_is_nearly_full_and_goes_on_by_it
     assert!(place("disk.low") < place("download.retrying"), "{names:?}");
     assert!(place("download.retrying") < place("disk.ok"), "{names:?}");
     assert!(place("disk.ok") < place("download.completed"), "{names:?}");
+}
+
+#[tokio::test]
+async fn a_task_the_queue_cannot_do_without_is_missed_when_it_ends() {
+    let service = Service::start().await;
+    let shared = &service.downloads.shared;
+    assert!(!shared.broken.is_cancelled());
+    shared.spawn_vital(async { panic!("as a bug would") });
+    service.downloads.broken().await;
+
+    let service = Service::start().await;
+    service.downloads.stop(Duration::from_secs(60)).await;
+    assert!(!service.downloads.shared.broken.is_cancelled(), "a stop is no loss");
 }

@@ -1,6 +1,8 @@
 //! One claimed row, from its lease to the line in the registry that says how it went.
 
 mod end;
+mod name;
+mod source;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -16,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::end::{End, failed, unknown_peer};
 use super::ledger::RowLedger;
+use super::lookout::of_transfer;
+use super::peers::News;
 use super::{LEASE, Peer, RENEW, Running, Shared, disk};
 use crate::events::Step;
 use crate::failure::Failure;
@@ -26,6 +30,8 @@ pub(super) struct Worker {
     fence: Fence,
     row: Row,
     running: Running,
+    /// Whom it comes from, as known when this try began.
+    peer: Option<Arc<Peer>>,
     progress: watch::Sender<Option<Progress>>,
     /// Bytes of this generation already counted.
     counted: u64,
@@ -50,7 +56,19 @@ impl Worker {
         shared.running().insert(claim.download.id, running.clone());
         let counted = claim.download.durable;
         let (fence, row) = (claim.fence, claim.download);
-        Self { shared, fence, row, running, progress, counted, started: false, untold: None, told: None }
+        let peer = row.peer.as_deref().and_then(|name| shared.peers.get(name));
+        Self {
+            shared,
+            fence,
+            row,
+            running,
+            peer,
+            progress,
+            counted,
+            started: false,
+            untold: None,
+            told: None,
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -78,21 +96,49 @@ impl Worker {
     }
 
     async fn drive(&mut self) -> End {
+        if let Some(end) = self.wait_with_the_peer() {
+            return end;
+        }
         if let Err(end) = self.describe().await {
             return end;
         }
         if let Some(missing) = self.missing_room().await {
             return self.disk_full(missing);
         }
-        let download = match self.start() {
-            Ok(download) => download,
-            Err(end) => return end,
-        };
-        let result = self.watch(download).await;
-        match result {
-            Ok(completed) => End::Published(completed),
-            Err(error) => self.end_of(error),
+        self.follow_the_peer().await;
+        self.fetch().await.unwrap_or_else(|end| end)
+    }
+
+    /// Runs the engine; again, when the file is whole and its name was taken meanwhile.
+    async fn fetch(&mut self) -> Result<End, End> {
+        for _ in 0..MAX_NAMES {
+            let download = self.start()?;
+            match self.watch(download).await {
+                Ok(completed) => return Ok(End::Published(completed)),
+                Err(error) if self.may_take_another_name(&error) => self.take_another_name().await?,
+                Err(error) => {
+                    if let Some(news) = of_transfer(&error.kind) {
+                        self.heard_of_peer(news, &resume_fetch::describe(&error)).await;
+                    }
+                    return Err(self.end_of(error));
+                }
+            }
         }
+        Err(failed(Failure::DestinationExists, "every name it was given was taken before it was whole", true))
+    }
+
+    /// Whether to wait with a peer that is away instead of meeting the same failure: once between two tries, for the time
+    /// a failure would cost.
+    fn wait_with_the_peer(&self) -> Option<End> {
+        let unreachable = |problem: &Problem| problem.kind == Failure::Unreachable.as_str();
+        let whole = self.row.identity.total.is_some_and(|total| total.bytes == self.row.durable);
+        if whole || self.row.error.as_ref().is_some_and(unreachable) {
+            return None;
+        }
+        let problem = self.shared.absent(self.row.peer.as_deref()?)?;
+        let next = self.row.attempts_after_failure(self.reset_bytes());
+        let delay = self.shared.settings.retry.backoff.delay(next, &mut self.shared.rng());
+        Some(End::Later { delay, problem, source: None })
     }
 
     /// Says what room is missing, without asking the peer for bytes that cannot be kept.
@@ -118,7 +164,7 @@ impl Worker {
         let (Some(name), Some(item)) = (self.row.peer.clone(), self.row.item.clone()) else {
             return Err(failed(Failure::Rejected, "the row has neither a destination nor an item", false));
         };
-        let Some(peer) = self.shared.peers.get(&name) else { return Err(unknown_peer(&name)) };
+        let Some(peer) = self.peer.clone() else { return Err(unknown_peer(&name)) };
         let stop = self.running.stop.clone();
         let described = stop.run_until_cancelled(self.shared.describe(&peer, &item, &self.row.url)).await;
         let mut described = match described {
@@ -147,17 +193,15 @@ impl Worker {
 
     fn start(&self) -> Result<Download, End> {
         let settings = &self.shared.settings;
-        let peer = self
-            .row
-            .peer
-            .as_deref()
-            .map(|name| self.shared.peers.get(name).ok_or_else(|| unknown_peer(name)));
-        let peer = peer.transpose()?;
+        let peer = self.peer.as_deref();
+        if let (Some(name), None) = (&self.row.peer, peer) {
+            return Err(unknown_peer(name));
+        }
         let (Some(target), Some(part)) = (&self.row.target, &self.row.part) else {
             return Err(failed(Failure::Rejected, "the row has no destination", false));
         };
         // The peer may have moved since the row was queued: the item's address is made from today's configuration.
-        let url = match (&peer, &self.row.item) {
+        let url = match (peer, &self.row.item) {
             (Some(peer), Some(item)) => peer.file_url(item),
             _ => self.row.url.clone(),
         };
@@ -167,9 +211,10 @@ impl Worker {
             .bound(request)
             .part(PathBuf::from(part))
             .expect_digest(self.digest())
-            .failures_so_far(self.row.attempts_so_far(self.reset_bytes()))
-            .limits(self.limits(peer.as_deref()));
-        for (name, value) in peer.as_deref().map(Peer::headers).into_iter().flatten() {
+            .failures_so_far(self.row.attempts)
+            .progress_so_far(self.row.progress_since_failure())
+            .limits(self.limits(peer));
+        for (name, value) in peer.map(Peer::headers).into_iter().flatten() {
             request = request.header(name.clone(), value.clone());
         }
         let sealed = self.row.state == DownloadState::Finalizing;
@@ -255,12 +300,23 @@ impl Worker {
             }
         }
         match event {
-            Heard::Started { .. } => self.started = true,
+            Heard::Started { .. } => {
+                self.started = true;
+                self.heard_of_peer(News::Answered, "").await;
+            }
+            Heard::Unreachable { reason } => self.heard_of_peer(News::Unreachable, reason).await,
             Heard::Restarted { .. } => self.counted = 0,
             _ => {}
         }
         if let Some(step) = Step::heard(event) {
             self.tell(step);
+        }
+        self.learn(event).await;
+    }
+
+    async fn heard_of_peer(&self, news: News, reason: &str) {
+        if let Some(peer) = &self.peer {
+            self.shared.heard_of(peer, news, reason).await;
         }
     }
 
@@ -316,3 +372,5 @@ fn whole(last: Progress, total: u64) -> Progress {
 
 /// Time between two progress events of a download: eight a second, and one more at its end.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(125);
+/// Names a row is given while others take them.
+const MAX_NAMES: u32 = 100;

@@ -13,6 +13,13 @@ use retry_kit::DelaySource;
 pub enum Event<'a> {
     /// To a download.
     Download(Subject<'a>, Step<'a>),
+    /// A peer went away, or came back.
+    Peer {
+        /// Its name here.
+        peer: &'a str,
+        /// Which of the two.
+        reach: Reach<'a>,
+    },
     /// Less than `min_free` is left where downloads grow; the queue waits.
     DiskLow(Room),
     /// There is room again; the queue goes on.
@@ -163,6 +170,18 @@ impl Why {
             Self::Recovered => "recovered",
         }
     }
+}
+
+/// Whether a peer can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach<'a> {
+    /// It answers again.
+    Up,
+    /// Nobody is there.
+    Down {
+        /// The failure, in words.
+        reason: &'a str,
+    },
 }
 
 /// Room where downloads grow.

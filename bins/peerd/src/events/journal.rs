@@ -1,11 +1,15 @@
 //! The listener that writes the log: one line a fact.
 
-use super::event::{Event, Retry, Step, Subject, Why};
+use super::event::{Event, Reach, Retry, Step, Subject, Why};
 
 /// Writes the line of an event, if it has one.
 pub(super) fn write(event: &Event<'_>) {
     match event {
         Event::Download(of, step) => write_step(of, step),
+        Event::Peer { peer, reach: Reach::Up } => tracing::info!(peer, "the peer is back"),
+        Event::Peer { peer, reach: Reach::Down { reason } } => {
+            tracing::warn!(peer, reason, "the peer is away; its downloads wait for it");
+        }
         Event::DiskLow(room) => {
             let (free, min_free) = (room.free, room.min_free);
             tracing::warn!(free, min_free, "the disk is nearly full; the queue waits");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::event::{Event, Retry, Room, Step};
+use super::event::{Event, Reach, Retry, Room, Step};
 use crate::library::rfc3339;
 
 /// An event in the words of the API.
@@ -21,6 +21,12 @@ pub fn wire(event: &Event<'_>) -> Option<Told> {
             let mut told = step.wire()?;
             told.data["download_id"] = of.id.get().into();
             Some(told)
+        }
+        Event::Peer { peer, reach: Reach::Up } => {
+            Some(Told { name: "peer.up", data: json!({ "peer": peer }) })
+        }
+        Event::Peer { peer, reach: Reach::Down { reason } } => {
+            Some(Told { name: "peer.down", data: json!({ "peer": peer, "reason": reason }) })
         }
         Event::DiskLow(room) => Some(Told { name: "disk.low", data: room_data(room) }),
         Event::DiskOk(room) => Some(Told { name: "disk.ok", data: room_data(room) }),

@@ -110,6 +110,7 @@ fn the_defaults_are_those_promised() {
         (ByteSize::kib(1), ByteSize::gib(100), ByteSize::gib(1))
     );
     assert_eq!((downloads.checkpoint_bytes, downloads.checkpoint_interval), (ByteSize::mib(16), seconds(2)));
+    assert_eq!(downloads.keep_history, seconds(90 * 86_400));
     assert_eq!((config.limits.down, config.limits.up), (ByteSize(0), ByteSize(0)));
     assert_eq!(config.registry.path, PathBuf::new());
     assert_eq!(toml::to_string(&config.log).unwrap(), "level = \"info\"\nformat = \"auto\"\n");

@@ -109,9 +109,11 @@ fn an_entry_without_a_required_key_is_refused_where_it_begins() {
 
 #[test]
 fn keys_whose_behaviour_does_not_exist_yet_are_refused() {
-    for text in
-        ["[watch]\ndir = \"/w\"\n", "[server]\ntls_cert = \"/c\"\n", "[downloads]\nkeep_history = \"90d\"\n"]
-    {
+    for text in [
+        "[watch]\ndir = \"/w\"\n",
+        "[server]\ntls_cert = \"/c\"\n",
+        "[downloads]\nunlink_after_import = true\n",
+    ] {
         assert!(report(text).contains("unknown"), "{text}");
     }
 }

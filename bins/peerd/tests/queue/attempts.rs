@@ -1,10 +1,12 @@
 //! How often a failure is tried again, and how long the peer is left alone in between.
 
-use scripted_peer::{Answer, Representation, ScriptedPeer, assert_same_bytes};
+use std::time::Duration;
+
+use scripted_peer::{Answer, Gate, Representation, ScriptedPeer, assert_same_bytes};
 use serde_json::{Value, json};
 
 use super::home_with;
-use crate::support::{MIB, offer};
+use crate::support::{MIB, offer, on_record};
 
 #[tokio::test]
 async fn attempts_without_progress_are_counted_exactly_and_the_row_may_be_tried_again() {
@@ -167,6 +169,59 @@ async fn a_restart_of_the_daemon_gives_a_row_no_fresh_attempts() {
     let row = daemon.until_state(id, "failed").await;
     assert_eq!((&row["attempts"], &row["error"]["kind"]), (&json!(2), &json!("attempts-exhausted")));
     assert_eq!(peer.requests(&path).len(), 2);
+}
+
+#[tokio::test]
+async fn progress_before_a_restart_and_after_it_together_make_the_count_start_over() {
+    let peer = ScriptedPeer::start().await;
+    let path = offer(&peer, "m", 1, 4 * MIB);
+    let gate = Gate::closed();
+    // A failure, 600 KiB, the daemon is killed, 600 KiB more, and the next failure is the first again.
+    let some = 600 << 10;
+    peer.script(&path, [Answer::status(503), Answer::hold_at(some, &gate)]);
+    let home = home_with(&peer, json!({ "max_attempts": 2, "attempts_reset_bytes": "1MiB" }));
+    let daemon = home.start().await;
+    let id = daemon.add("bob", "m").await;
+    let row = daemon.until(id, "recorded what came", |row| row["durable"] == some).await;
+    assert_eq!(row["attempts"], 1);
+    daemon.kill().await;
+    peer.script(&path, [Answer::truncate_at(some)]);
+    let daemon = home.start().await;
+    daemon.until_state(id, "completed").await;
+    assert_same_bytes(home.completed("m.bin"), 1, 4 * MIB);
+}
+
+#[tokio::test]
+async fn a_row_that_used_up_its_attempts_does_not_come_back_before_the_peer_wants_it_to() {
+    let peer = ScriptedPeer::start().await;
+    let path = offer(&peer, "m", 1, 1000);
+    peer.always(&path, Answer::status(503).header("Retry-After", "7200"));
+    let home = home_with(&peer, json!({ "max_attempts": 1, "retry_failed_every": "100ms" }));
+    let daemon = home.start().await;
+    let id = daemon.add("bob", "m").await;
+    daemon.until_state(id, "failed").await;
+    daemon.kill().await;
+    let row = on_record(&home, id).await;
+    let away = row.retry_at.expect("a time to come back").saturating_since(row.updated_at);
+    assert!(away >= Duration::from_secs(7200), "{away:?}");
+    assert_eq!(peer.requests(&path).len(), 1);
+}
+
+#[tokio::test]
+async fn a_failed_row_whose_place_was_taken_says_so_when_its_time_comes() {
+    let peer = ScriptedPeer::start().await;
+    let path = offer(&peer, "m", 1, 1000);
+    peer.script(&path, [Answer::status(503)]);
+    let home = home_with(&peer, json!({ "max_attempts": 1, "retry_failed_every": "1s" }));
+    let daemon = home.start().await;
+    let old = daemon.add("bob", "m").await;
+    daemon.until_state(old, "failed").await;
+    let new = daemon.add_with(json!({ "peer": "bob", "item": "m", "paused": true })).await;
+    let row = daemon.until(old, "was superseded", |row| row["error"]["kind"] == "superseded").await;
+    let message = row["error"]["message"].as_str().expect("words");
+    assert!(message.starts_with(&format!("download {new} has taken its place")), "{message}");
+    assert!(message.contains("503"), "what it failed of is not forgotten: {message}");
+    assert_eq!((&row["state"], &row["retry_at"]), (&json!("failed"), &Value::Null));
 }
 
 #[tokio::test]

@@ -66,6 +66,12 @@ impl Daemon {
         (status.expect("an exit status"), self.log.clone())
     }
 
+    /// The end it comes to by itself.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let end = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        end.unwrap_or_else(|_| panic!("the daemon goes on; {}", self.log.tail())).expect("an exit status")
+    }
+
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = i32::try_from(self.pid()).ok().and_then(rustix::process::Pid::from_raw);
         rustix::process::kill_process(pid.expect("a process id"), signal).expect("a process to signal");

@@ -54,7 +54,11 @@ impl Fixture {
 
     /// A download of 100 bytes that a worker holds and has begun.
     pub async fn begun(&self, name: &str) -> Claim {
-        self.enqueue(name).await;
+        self.begun_as(new(name)).await
+    }
+
+    async fn begun_as(&self, new: NewDownload) -> Claim {
+        self.registry.enqueue(&new, at(0)).await.unwrap();
         let claim = self.claim(at(1)).await.unwrap();
         self.registry.begin_generation(&claim.fence, &identity(100, "\"v1\""), None, at(1)).await.unwrap();
         claim
@@ -71,7 +75,11 @@ impl Fixture {
 
     /// A download that was published.
     pub async fn published(&self, name: &str) -> Download {
-        let claim = self.begun(name).await;
+        self.published_as(new(name)).await
+    }
+
+    pub async fn published_as(&self, new: NewDownload) -> Download {
+        let claim = self.begun_as(new).await;
         self.durable(&claim, 0..100).await;
         self.registry.seal(&claim.fence, at(3)).await.unwrap();
         self.registry.finish(&claim.fence, at(4)).await.unwrap()

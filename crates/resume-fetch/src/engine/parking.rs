@@ -54,6 +54,7 @@ impl Engine {
             Next::Deferred { attempt, delay, source } => (attempt, delay, source, true),
             Next::GiveUp { attempts } => {
                 self.attempts = Attempts::from_failures(attempts);
+                self.asked_for = hint;
                 return Err(FetchErrorKind::Exhausted { attempts, last: error });
             }
         };

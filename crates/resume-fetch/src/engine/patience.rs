@@ -35,7 +35,10 @@ impl Engine {
             match policy.after_failure(&mut self.attempts, hint, &mut self.rng) {
                 Next::Retry { attempt, delay, source } => (attempt, delay, source, false),
                 Next::Deferred { attempt, delay, source } => (attempt, delay, source, true),
-                Next::GiveUp { attempts } => return Err(FetchErrorKind::Exhausted { attempts, last: error }),
+                Next::GiveUp { attempts } => {
+                    self.asked_for = hint;
+                    return Err(FetchErrorKind::Exhausted { attempts, last: error });
+                }
             };
         let max = policy.max_attempts.get();
         // What the peer has asked for before still holds.
@@ -105,6 +108,9 @@ impl Engine {
     }
 
     pub(super) fn remember(&mut self, error: &AttemptError) {
+        if matches!(error, AttemptError::Transport(error) if error.is_unreachable()) {
+            self.tell(Event::Unreachable { reason: describe(error) });
+        }
         if self.history.len() == MAX_HISTORY {
             self.history.remove(0);
         }

@@ -19,6 +19,15 @@ pub enum LocalError {
         /// The cause.
         source: io::Error,
     },
+    /// The file has its final name, and the directory could not be synced: a power cut may still take the name back. The
+    /// next call finds the file and tries the sync again.
+    #[error("{} has its name, and its directory cannot be synced: {source}", target.display())]
+    NotSynced {
+        /// The final name.
+        target: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
     /// The part file's name is taken by something that is not an ordinary file of ours.
     #[error("{} is {what}; it was not touched", path.display())]
     UnsafePart {

@@ -12,6 +12,7 @@ use crate::config::PeerConfig;
 
 /// One peer, as it was configured when it was taken out of the directory.
 pub struct Peer {
+    name: String,
     config: PeerConfig,
     headers: HeaderMap,
     pub(in crate::downloads) limit_down: RateLimiter,
@@ -40,7 +41,12 @@ impl Peer {
             None => RateLimiter::new(Arc::clone(clock), rate),
         };
         limit_down.set_rate(rate);
-        Ok(Self { config, headers, limit_down })
+        Ok(Self { name: name.to_owned(), config, headers, limit_down })
+    }
+
+    /// What it is called here.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// What it was made of.

@@ -35,6 +35,8 @@ pub(super) enum End {
     Failed {
         problem: Problem,
         retryable: bool,
+        /// How long the peer asked to be left alone, if it did.
+        rest: Option<Duration>,
     },
 }
 
@@ -69,7 +71,7 @@ impl Worker {
             | retry_kit::Next::Deferred { delay, source, .. } => {
                 End::Later { delay, problem: Problem::new(kind.as_str(), message), source: Some(source) }
             }
-            retry_kit::Next::GiveUp { .. } => failed(kind, message, true),
+            retry_kit::Next::GiveUp { .. } => resting(kind, message, hint),
         }
     }
 
@@ -93,9 +95,10 @@ impl Worker {
             FetchErrorKind::Ledger(error) if is_storage(&error) => held(DISK_FULL_WAIT, kind, message),
             FetchErrorKind::Local(error) if error.is_full() => self.disk_full(message),
             FetchErrorKind::Local(LocalError::Busy(_)) => held(RENEW, kind, message),
+            FetchErrorKind::Local(LocalError::NotSynced { .. }) => End::Unfinished,
             // A mount that went away comes back; the bytes on it are still on record.
             FetchErrorKind::Local(LocalError::Io { .. }) => held(LOCAL_WAIT, kind, message),
-            FetchErrorKind::Exhausted { .. } => failed(kind, message, true),
+            FetchErrorKind::Exhausted { .. } => resting(kind, message, error.retry_after),
             _ => failed(kind, message, false),
         }
     }
@@ -140,9 +143,12 @@ impl Worker {
             End::Unfinished => self.tell(Step::Unrecorded),
             End::Stopped => self.write_down_stopped().await?,
             End::Later { delay, problem, source } => self.write_down_later(*delay, problem, *source).await?,
-            End::Failed { problem, retryable } => {
+            End::Failed { problem, retryable, rest } => {
+                if let Some(rest) = *rest {
+                    self.source_rests(rest).await;
+                }
                 let now = self.shared.now();
-                let (retryable, retry_at) = (*retryable, self.comes_back(*retryable, now));
+                let (retryable, retry_at) = (*retryable, self.comes_back(*retryable, *rest, now));
                 let row = self.record_failure(problem, Next::GiveUp { retryable, retry_at }, now).await?;
                 self.tell(Step::Failed { problem, retryable, retry_at, durable: row.durable });
             }
@@ -177,6 +183,9 @@ impl Worker {
         problem: &Problem,
         source: Option<DelaySource>,
     ) -> Result<(), WorkerError> {
+        if source == Some(DelaySource::RetryAfter) {
+            self.source_rests(delay).await;
+        }
         let now = self.shared.now();
         let until = now.saturating_add(delay);
         let row = match source {
@@ -205,10 +214,11 @@ impl Worker {
         self.shared.registry.record_failure(&self.fence, &failed, now).await
     }
 
-    /// Rows that ran out of attempts on passing failures come back by themselves, until they are too old.
-    fn comes_back(&self, retryable: bool, now: Timestamp) -> Option<Timestamp> {
+    /// Rows that ran out of attempts on passing failures come back by themselves, until they are too old; never before
+    /// the peer wants to be asked again.
+    fn comes_back(&self, retryable: bool, rest: Option<Duration>, now: Timestamp) -> Option<Timestamp> {
         let settings = &self.shared.settings;
-        let at = now.saturating_add(settings.retry_failed_every);
+        let at = now.saturating_add(settings.retry_failed_every.max(rest.unwrap_or_default()));
         let last = self.row.created_at.saturating_add(settings.give_up_after);
         (retryable && at <= last).then_some(at)
     }
@@ -220,7 +230,12 @@ fn held(delay: Duration, kind: Failure, message: String) -> End {
 }
 
 pub(super) fn failed(kind: Failure, message: impl Into<String>, retryable: bool) -> End {
-    End::Failed { problem: Problem::new(kind.as_str(), message.into()), retryable }
+    End::Failed { problem: Problem::new(kind.as_str(), message.into()), retryable, rest: None }
+}
+
+/// Attempts are used up, and the peer wants to be left alone for so long.
+fn resting(kind: Failure, message: String, rest: Option<Duration>) -> End {
+    End::Failed { problem: Problem::new(kind.as_str(), message), retryable: true, rest }
 }
 
 pub(super) fn unknown_peer(name: &str) -> End {
@@ -250,3 +265,45 @@ const DISK_FULL_WAIT: Duration = Duration::from_secs(5);
 const LOCAL_WAIT: Duration = Duration::from_secs(10);
 /// Time between two tries to write the end of a row.
 const STORAGE_PAUSE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use download_registry::{ClaimRequest, Identity, Total, TotalSource};
+    use scripted_peer::seeded_bytes;
+
+    use super::*;
+    use crate::downloads::tests::Service;
+    use crate::downloads::{LEASE, OWNER};
+
+    #[tokio::test]
+    async fn a_file_whose_name_could_not_be_synced_is_completed_by_the_next_look_at_it() {
+        let service = Service::start().await;
+        // The scheduler, the watch over leases and the upkeep rest; nobody tells them of the row.
+        service.clock.wait_for_sleepers(3).await;
+        let id = service.enqueue().await;
+        let (shared, registry) = (Arc::clone(&service.downloads.shared), service.downloads.registry());
+        let request = ClaimRequest { owner: OWNER, now: shared.now(), lease_for: LEASE, exclude_peers: &[] };
+        let claim = registry.claim_next(&request).await.unwrap().unwrap();
+        let total = Total { bytes: 5000, source: TotalSource::ContentRange };
+        let identity = Identity { total: Some(total), validator: Some("\"m\"".to_owned()) };
+        let fence = claim.fence;
+        registry.begin_generation(&fence, &identity, None, shared.now()).await.unwrap();
+        registry.record_durable(&fence, 1, &[0..5000; 1], shared.now()).await.unwrap();
+        registry.seal(&fence, shared.now()).await.unwrap();
+        // The rename was seen, and the sync of the directory failed.
+        let target = service.dir.path().join("state/completed/m");
+        std::fs::write(&target, seeded_bytes(7, 0..5000)).unwrap();
+        let worker = Worker::new(shared, claim);
+        let kind = LocalError::NotSynced { target, source: io::Error::other("as a disk would say") }.into();
+        let error = FetchError { kind, bytes_kept: 5000, attempts: 0, retry_after: None, history: vec![] };
+        let end = worker.end_of(error);
+        worker.write_down_in_the_end(end).await.unwrap();
+        drop(worker);
+        assert_eq!(registry.get(id).await.unwrap().unwrap().state, DownloadState::Finalizing);
+        service.clock.advance(LEASE);
+        service.until(id, DownloadState::Completed).await;
+    }
+}

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::downloads::Downloads;
 use crate::http::body::{self, Body};
-use crate::metrics::{Dir, Metrics, State};
+use crate::metrics::{Dir, Metrics, Peer, State};
 
 /// 200 when the daemon can do its work, 503 with the failing checks when not.
 pub(super) async fn ready(downloads: &Downloads) -> Response<Body> {
@@ -46,6 +46,13 @@ pub(super) async fn measure(downloads: &Downloads, metrics: &Metrics) {
         }
     }
     metrics.permits_in_use.set(i64::try_from(downloads.running()).unwrap_or(i64::MAX));
+    // A peer that is known no more is shown no more.
+    metrics.peer_up.clear();
+    for (peer, _) in downloads.peers().all() {
+        if let Some(up) = downloads.peers().is_up(&peer) {
+            metrics.peer_up.get_or_create(&Peer { peer }).set(i64::from(up));
+        }
+    }
     let settings = downloads.settings();
     for (name, path) in [("downloads", &settings.dir), ("incomplete", &settings.incomplete_dir)] {
         if let Some(free) = downloads.free_bytes(path).await {

@@ -1,0 +1,57 @@
+//! Who is looked for, and how often.
+
+use super::*;
+
+impl Service {
+    /// A row that wants something of bob, who has just gone away.
+    async fn missing_bob(&self) -> DownloadId {
+        self.bob.go_away().await;
+        let request = AddRequest {
+            source: Source::Item { peer: "bob".into(), item: "m".into() },
+            filename: None,
+            priority: Priority::default(),
+            paused: true,
+            digests: Digests::default(),
+            limit_down: None,
+        };
+        let row = self.downloads.add(request).await.unwrap();
+        assert_eq!(self.downloads.peers().is_up("bob"), Some(false));
+        row.id
+    }
+
+    async fn pings_within(&self, minutes: u32) -> usize {
+        for _ in 0..minutes * 12 {
+            self.clock.advance(Duration::from_secs(5));
+            TokioClock.sleep(Duration::from_millis(5)).await;
+        }
+        self.bob.requests("/ping").len()
+    }
+}
+
+#[tokio::test]
+async fn a_peer_is_looked_for_only_while_a_row_wants_something_of_it() {
+    let service = Service::start().await;
+    let id = service.missing_bob().await;
+    service.bob.come_back().await;
+    assert_eq!(service.pings_within(10).await, 0, "a row that was set aside wants nothing");
+    service.downloads.resume(id).await.unwrap();
+    for _ in 0..1200 {
+        if service.downloads.peers().is_up("bob") == Some(true) {
+            break;
+        }
+        service.clock.advance(Duration::from_secs(5));
+        TokioClock.sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(service.downloads.peers().is_up("bob"), Some(true));
+}
+
+#[tokio::test]
+async fn a_peer_that_was_removed_is_not_looked_for_any_more() {
+    let service = Service::start().await;
+    let id = service.missing_bob().await;
+    service.downloads.peers().remove("bob");
+    service.downloads.resume(id).await.unwrap();
+    service.bob.come_back().await;
+    assert_eq!(service.pings_within(5).await, 0);
+    assert_eq!(service.downloads.peers().is_up("bob"), None);
+}
