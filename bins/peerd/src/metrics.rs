@@ -33,6 +33,8 @@ pub struct Metrics {
     pub permits_in_use: Gauge,
     /// Answers by route and status.
     pub serve_requests: Family<RouteCode, Counter>,
+    /// From a request for the content of a download to its first byte, or to the word that it does not come.
+    pub content_wait: Histogram,
     /// Body bytes handed to readers.
     pub serve_bytes: Family<Share, Counter>,
     /// Answers to file requests by what the range came to.
@@ -88,6 +90,7 @@ impl Metrics {
             retry_delay: Histogram::new([0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0]),
             permits_in_use: Gauge::default(),
             serve_requests: Family::default(),
+            content_wait: Histogram::new([0.005, 0.02, 0.1, 0.3, 1.0, 3.0, 10.0]),
             serve_bytes: Family::default(),
             serve_ranges: Family::default(),
             serve_active: Gauge::default(),
@@ -122,7 +125,17 @@ impl Metrics {
             metrics.retry_delay.clone(),
         );
         r.register("permits_in_use", "Downloads running now", metrics.permits_in_use.clone());
-        r.register("serve_requests", "Answers of the peer listener", metrics.serve_requests.clone());
+        r.register(
+            "serve_requests",
+            "Answers of the peer listener, and to requests for the content of a download",
+            metrics.serve_requests.clone(),
+        );
+        r.register_with_unit(
+            "content_wait",
+            "Time to the first byte of a download that is read",
+            Unit::Seconds,
+            metrics.content_wait.clone(),
+        );
         r.register("serve_bytes", "File bytes handed to readers", metrics.serve_bytes.clone());
         r.register("serve_ranges", "File requests by range decision", metrics.serve_ranges.clone());
         r.register("serve_active", "File bodies being sent now", metrics.serve_active.clone());

@@ -9,7 +9,9 @@ use std::time::Duration;
 use download_registry::{
     Claim, Download as Row, DownloadState, FailedTry, Fence, Next, Problem, WorkerError,
 };
-use resume_fetch::{Completed, Digest, Download, Event as Heard, FetchError, FetchRequest, Progress};
+use resume_fetch::{
+    Completed, Content, Digest, Download, Event as Heard, FetchError, FetchRequest, Progress,
+};
 use retry_kit::{Layers, Sleep};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +29,7 @@ pub(super) struct Worker {
     row: Row,
     running: Running,
     progress: watch::Sender<Option<Progress>>,
+    content: watch::Sender<Option<Content>>,
     /// Bytes of this generation already counted.
     counted: u64,
     /// Whether anything came in: before that, progress is no news.
@@ -39,18 +42,33 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, claim: Claim) -> Self {
         let (progress, snapshot) = watch::channel(None);
+        let (content, bytes) = watch::channel(None);
         let running = Running {
             peer: claim.download.peer.clone(),
+            priority: claim.download.priority,
+            epoch: claim.fence.epoch(),
             stop: shared.shutdown.child_token(),
             intent: Arc::new(Mutex::default()),
             progress: snapshot,
+            content: bytes,
             limit_down: shared.limiter(claim.download.limit_down),
             done: CancellationToken::new(),
         };
         shared.running().insert(claim.download.id, running.clone());
         let counted = claim.download.durable;
         let (fence, row) = (claim.fence, claim.download);
-        Self { shared, fence, row, running, progress, counted, started: false, untold: None, told: None }
+        Self {
+            shared,
+            fence,
+            row,
+            running,
+            progress,
+            content,
+            counted,
+            started: false,
+            untold: None,
+            told: None,
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -74,7 +92,9 @@ impl Worker {
         if running.get(&self.row.id).is_some_and(|entry| Arc::ptr_eq(&entry.intent, &self.running.intent)) {
             running.remove(&self.row.id);
         }
+        drop(running);
         self.running.done.cancel();
+        self.shared.turns.send_replace(());
     }
 
     async fn drive(&mut self) -> End {
@@ -88,6 +108,8 @@ impl Worker {
             Ok(download) => download,
             Err(end) => return end,
         };
+        self.content.send_replace(Some(download.content()));
+        self.shared.turns.send_replace(());
         let result = self.watch(download).await;
         match result {
             Ok(completed) => End::Published(completed),

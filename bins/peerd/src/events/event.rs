@@ -149,6 +149,8 @@ pub enum Why {
     Released,
     /// Its worker is gone.
     Recovered,
+    /// Somebody reads another download, which has taken its place.
+    Yielded,
 }
 
 impl Why {
@@ -161,6 +163,7 @@ impl Why {
             Self::Revived => "revived",
             Self::Released => "released",
             Self::Recovered => "recovered",
+            Self::Yielded => "yielded",
         }
     }
 }
