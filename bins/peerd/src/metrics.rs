@@ -39,7 +39,7 @@ pub struct Metrics {
     pub serve_bytes: Family<Share, Counter>,
     /// Answers to file requests by what the range came to.
     pub serve_ranges: Family<Kind, Counter>,
-    /// File bodies being sent now.
+    /// File bodies being sent now; of downloads that are read, from their request on.
     pub serve_active: Gauge,
     /// Refused keys.
     pub auth_failures: Family<Listener, Counter>,

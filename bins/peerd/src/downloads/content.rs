@@ -5,6 +5,8 @@
 
 mod patience;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::Path;

@@ -15,17 +15,17 @@ use crate::config::{Config, Overrides, Sources};
 use crate::metrics::Metrics;
 
 /// A service that knows one peer, `bob`, and has nothing to do yet.
-struct Service {
-    downloads: Downloads,
-    clock: ManualClock,
-    bob: ScriptedPeer,
+pub(super) struct Service {
+    pub(super) downloads: Downloads,
+    pub(super) clock: ManualClock,
+    pub(super) bob: ScriptedPeer,
     dir: tempfile::TempDir,
     /// Bytes the disk says are free.
     free: Arc<AtomicU64>,
 }
 
 impl Service {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         Self::start_with_min_free(0).await
     }
 
@@ -69,7 +69,7 @@ impl Service {
     }
 
     /// Puts a row in line that fetches `/m` of bob, without a word to the scheduler.
-    async fn enqueue(&self) -> DownloadId {
+    pub(super) async fn enqueue(&self) -> DownloadId {
         self.bob.serve("/m", Representation::seeded(7, 5000).etag("\"m\""));
         let path = |name: &str| Some(self.dir.path().join("state").join(name).to_str().unwrap().to_owned());
         let new = NewDownload {
@@ -90,7 +90,7 @@ impl Service {
     }
 
     /// A row that is being fetched: bob has sent 100 bytes of it and holds the rest back.
-    async fn running(&self) -> (DownloadId, Gate) {
+    pub(super) async fn running(&self) -> (DownloadId, Gate) {
         let gate = Gate::closed();
         self.bob.script("/m", [Answer::hold_at(100, &gate)]);
         let id = self.enqueue().await;

@@ -9,6 +9,7 @@ use http::header::{IF_RANGE, RANGE};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
+use prometheus_client::metrics::gauge::Gauge;
 use range_http::{RangeBody, Segment, plan};
 
 use super::downloads::{failed, unknown};
@@ -26,6 +27,7 @@ pub(super) async fn serve(
     parts: &Parts,
 ) -> Result<Response<Body>, Problem> {
     let since = std::time::Instant::now();
+    let active = Active::new(&metrics.serve_active);
     let answer = answer(downloads, id, parts).await;
     let status = answer.as_ref().map_or_else(Problem::status, Response::status);
     let code = status.as_str().to_owned();
@@ -44,7 +46,32 @@ pub(super) async fn serve(
         waited_ms = waited.as_millis(),
         "content"
     );
-    answer
+    // Until the last byte is out, or whoever reads is gone.
+    answer.map(|response| {
+        response.map(|body| {
+            let counted = body.map_frame(move |frame| {
+                let Active(_) = &active;
+                frame
+            });
+            counted.boxed_unsync()
+        })
+    })
+}
+
+/// A reader, from its request to the end of its body.
+struct Active(Gauge);
+
+impl Active {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 async fn answer(downloads: &Downloads, id: DownloadId, parts: &Parts) -> Result<Response<Body>, Problem> {
