@@ -7,12 +7,14 @@
 //!
 //! Nothing here knows HTTP routes, the command line or where the configuration came from.
 
+mod content;
 mod disk;
 mod intake;
 mod ledger;
 mod lookout;
 mod orders;
 mod peers;
+mod readers;
 mod recovery;
 mod scheduler;
 mod settings;
@@ -28,16 +30,18 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use download_registry::{DownloadId, Registry, Timestamp};
-use resume_fetch::{Fetcher, Progress};
+use download_registry::{DownloadId, Priority, Registry, Timestamp};
+use resume_fetch::{Content, Fetcher, Phase, Progress};
 use retry_kit::{Permits, RateLimiter, SharedClock};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::disk::Disk;
+use self::readers::Readers;
 use crate::events::{Event, Events, Step, Subject};
 
+pub use content::{ContentError, RowContent, RowSource};
 pub use intake::{AddError, AddRequest, Source};
 pub use orders::OrderError;
 pub use peers::{Peer, Peers, UnusablePeer};
@@ -65,6 +69,10 @@ struct Shared {
     /// Something changed that may let a row run.
     wake: Notify,
     running: Mutex<HashMap<DownloadId, Running>>,
+    /// Who stands still before which row.
+    readers: Readers,
+    /// Something happened to a row: whoever reads it looks again.
+    turns: watch::Sender<()>,
     rng: Mutex<fastrand::Rng>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -76,10 +84,16 @@ struct Shared {
 #[derive(Clone)]
 struct Running {
     peer: Option<String>,
+    /// As it was when the row was claimed.
+    priority: Priority,
+    /// Which claim on the row this is.
+    epoch: u64,
     stop: CancellationToken,
     /// What to make of the row once its engine has stopped.
     intent: Arc<Mutex<Intent>>,
     progress: watch::Receiver<Option<Progress>>,
+    /// The bytes, once its engine has been started.
+    content: watch::Receiver<Option<Content>>,
     /// The row's own rate limit, which an operator may change while it runs.
     limit_down: RateLimiter,
     /// Closed when the worker is done with the row.
@@ -98,6 +112,8 @@ enum Intent {
     Cancel,
     /// The disk is nearly full; it waits until there is room again.
     MakeRoom,
+    /// Somebody reads another row, which takes its place; the row goes back in line.
+    Yield,
 }
 
 impl Downloads {
@@ -138,6 +154,8 @@ impl Downloads {
             disk,
             wake: Notify::new(),
             running: Mutex::default(),
+            readers: Readers::default(),
+            turns: watch::Sender::new(()),
             rng: Mutex::new(rng),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
@@ -216,6 +234,13 @@ impl Downloads {
     }
 }
 
+impl Running {
+    /// Whether all bytes are here and the file is about to get its name.
+    fn is_finalizing(&self) -> bool {
+        self.progress.borrow().is_some_and(|progress| progress.phase == Phase::Finalizing)
+    }
+}
+
 impl Shared {
     fn now(&self) -> Timestamp {
         self.clock.wall().into()
@@ -223,6 +248,9 @@ impl Shared {
 
     /// Tells whoever listens what happened to a download.
     fn tell<'a>(&self, of: impl Into<Subject<'a>>, step: Step<'_>) {
+        if !matches!(step, Step::Received(_) | Step::Progress(_)) {
+            self.turns.send_replace(());
+        }
         self.events.record(&Event::Download(of.into(), step));
     }
 

@@ -30,6 +30,7 @@ pub use error::{LibraryError, ListError, LookupError, RescanError};
 pub use filter::PatternError;
 pub use item::{Item, rfc3339};
 pub use listing::{ListQuery, Page};
+pub(crate) use media_type::of as media_type;
 pub use scope::Scope;
 pub use share::{FIRST_WALK, NotReady, ScanError, ScanReport, ShareSpec, ShareStatus};
 

@@ -35,11 +35,13 @@ pub struct Metrics {
     pub peer_up: Family<Peer, Gauge>,
     /// Answers by route and status.
     pub serve_requests: Family<RouteCode, Counter>,
+    /// From a request for the content of a download to its first byte, or to the word that it does not come.
+    pub content_wait: Histogram,
     /// Body bytes handed to readers.
     pub serve_bytes: Family<Share, Counter>,
     /// Answers to file requests by what the range came to.
     pub serve_ranges: Family<Kind, Counter>,
-    /// File bodies being sent now.
+    /// File bodies being sent now; of downloads that are read, from their request on.
     pub serve_active: Gauge,
     /// Refused keys.
     pub auth_failures: Family<Listener, Counter>,
@@ -91,6 +93,7 @@ impl Metrics {
             permits_in_use: Gauge::default(),
             peer_up: Family::default(),
             serve_requests: Family::default(),
+            content_wait: Histogram::new([0.005, 0.02, 0.1, 0.3, 1.0, 3.0, 10.0]),
             serve_bytes: Family::default(),
             serve_ranges: Family::default(),
             serve_active: Gauge::default(),
@@ -126,7 +129,17 @@ impl Metrics {
         );
         r.register("permits_in_use", "Downloads running now", metrics.permits_in_use.clone());
         r.register("peer_up", "Whether a peer answered last", metrics.peer_up.clone());
-        r.register("serve_requests", "Answers of the peer listener", metrics.serve_requests.clone());
+        r.register(
+            "serve_requests",
+            "Answers of the peer listener, and to requests for the content of a download",
+            metrics.serve_requests.clone(),
+        );
+        r.register_with_unit(
+            "content_wait",
+            "Time to the first byte of a download that is read",
+            Unit::Seconds,
+            metrics.content_wait.clone(),
+        );
         r.register("serve_bytes", "File bytes handed to readers", metrics.serve_bytes.clone());
         r.register("serve_ranges", "File requests by range decision", metrics.serve_ranges.clone());
         r.register("serve_active", "File bodies being sent now", metrics.serve_active.clone());

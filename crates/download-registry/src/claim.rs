@@ -67,6 +67,29 @@ impl Registry {
         .await
     }
 
+    /// Hands out this row out of turn, or `None` if it is not in line or may not run yet. `exclude_peers` counts as it
+    /// does for [`claim_next`](Self::claim_next).
+    pub async fn claim(
+        &self,
+        id: DownloadId,
+        request: &ClaimRequest<'_>,
+    ) -> Result<Option<Claim>, StorageError> {
+        let owner = request.owner.to_owned();
+        let now = request.now.as_millis();
+        let until = request.now.saturating_add(request.lease_for).as_millis();
+        let exclude = json_array(request.exclude_peers);
+        self.write(move |db| {
+            Box::pin(async move {
+                let query =
+                    sqlx::query(CLAIM_ONE).bind(owner).bind(now).bind(until).bind(exclude).bind(id.get());
+                let row = query.fetch_optional(db).await?;
+                let download = row.as_ref().map(rows::download).transpose()?;
+                Ok(download.map(Claim::new))
+            })
+        })
+        .await
+    }
+
     /// Returns the first moment after `now` at which a waiting row may run or a failed one comes back.
     ///
     /// Rows that are due already are not counted: what keeps them waiting is not the clock.
@@ -174,6 +197,14 @@ pub(crate) const CLAIM: &str = "
                   WHERE busy.lease_owner IS NOT NULL AND busy.peer IS head.peer),
                  head.id
         LIMIT 1)
+    RETURNING *";
+
+pub(crate) const CLAIM_ONE: &str = "
+    UPDATE download SET
+        state = 'downloading', last_event = 'claimed', last_reason = NULL, updated_at = ?2,
+        lease_owner = ?1, lease_epoch = lease_epoch + 1, lease_until = ?3, retry_at = NULL
+    WHERE id = ?5 AND state IN ('queued', 'waiting') AND (retry_at IS NULL OR retry_at <= ?2)
+      AND (peer IS NULL OR peer NOT IN (SELECT value FROM json_each(?4)))
     RETURNING *";
 
 pub(crate) const NEXT_DUE: &str = "SELECT min(retry_at) FROM download WHERE retry_at > ?1";

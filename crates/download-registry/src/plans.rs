@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Statements, and what must be in the plan of each.
-const STATEMENTS: [(&str, &[&str]); 20] = [
+const STATEMENTS: &[(&str, &[&str])] = &[
     (
         claim::CLAIM,
         &[
@@ -22,6 +22,7 @@ const STATEMENTS: [(&str, &[&str]); 20] = [
             "SEARCH download USING INTEGER PRIMARY KEY (rowid=?)",
         ],
     ),
+    (claim::CLAIM_ONE, &["SEARCH download USING INTEGER PRIMARY KEY (rowid=?)"]),
     (claim::NEXT_DUE, &["SEARCH download USING COVERING INDEX download_due (retry_at>?)"]),
     (claim::RENEW, &["SEARCH download USING INTEGER PRIMARY KEY (rowid=?)"]),
     (step::STEP, &["SEARCH download USING INTEGER PRIMARY KEY (rowid=?)"]),

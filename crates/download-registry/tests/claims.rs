@@ -298,3 +298,29 @@ async fn a_refusal_in_a_shared_commit_undoes_only_itself() {
     assert_eq!(f.row(&claim).await.durable, 50);
     assert!(f.registry.check().await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_row_can_be_claimed_out_of_turn_when_it_is_in_line_and_may_run() {
+    let f = open().await;
+    for name in ["first", "second"] {
+        enqueue_of(&f, Some("bob"), name, 0).await;
+    }
+    let ids: Vec<_> = f.registry.list(&download_registry::ListQuery::default()).await.unwrap().items;
+    let second = ids.iter().find(|row| row.item.as_deref() == Some("second")).unwrap().id;
+    let busy = ["bob".to_owned()];
+    let claim = async |now, exclude_peers: &[String]| {
+        let request = ClaimRequest { owner: "w", now, lease_for: LEASE, exclude_peers };
+        f.registry.claim(second, &request).await.unwrap()
+    };
+    assert!(claim(at(1), &busy).await.is_none(), "its peer has enough to do");
+    let held = claim(at(1), &[]).await.unwrap();
+    assert_eq!((held.download.id, held.download.state), (second, S::Downloading));
+    assert!(claim(at(2), &[]).await.is_none(), "somebody has it");
+    let problem = Problem::new("unreachable", "no answer");
+    f.registry.wait(&held.fence, at(10), &problem, at(3)).await.unwrap();
+    assert!(claim(at(9), &[]).await.is_none(), "its time has not come");
+    let again = claim(at(10), &[]).await.unwrap();
+    assert_eq!(again.fence.epoch(), held.fence.epoch() + 1);
+    f.registry.pause(second, at(11)).await.unwrap();
+    assert!(claim(at(12), &[]).await.is_none(), "it is not in line");
+}

@@ -63,6 +63,13 @@ impl Content {
         self.board.notes().total
     }
 
+    /// Which representation the bytes are of: the number they are on record under, from 1; `None` while nobody knows.
+    ///
+    /// It belongs to this moment, as [`Content::total`] does.
+    pub fn generation(&self) -> Option<u64> {
+        Some(self.board.notes().generation).filter(|generation| *generation > 0)
+    }
+
     /// Which bytes are held.
     pub fn held(&self) -> RangeSet {
         self.board.notes().held()

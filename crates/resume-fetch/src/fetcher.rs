@@ -240,10 +240,10 @@ impl Call {
             history: Vec::new(),
         };
         match open(&request, &*ledger, &clock, &stop).await {
-            Ok(Opened::Published(total)) => {
+            Ok(Opened::Published { total, generation }) => {
                 let file = readable(request.target.clone()).await.map_err(failed)?;
                 board.tell(|notes| {
-                    (notes.generation, notes.total, notes.file) = (1, Some(total), Some(file));
+                    (notes.generation, notes.total, notes.file) = (generation, Some(total), Some(file));
                     notes.written.insert(0..total);
                 });
                 Ok(Completed {

@@ -102,7 +102,7 @@ pub(crate) enum LeaseEnd {
         /// Whether it failed at an address the peer had sent us on to.
         redirected: bool,
     },
-    /// Asked to end; what was received is written.
+    /// Asked to end, or silent while somebody stands still for its bytes; what was received is written.
     Stopped,
 }
 

@@ -21,8 +21,13 @@ use crate::request::FetchRequest;
 
 /// What there is to begin with.
 pub(crate) enum Opened {
-    /// An earlier call had renamed the file and did not live to say so; this is its complete-length.
-    Published(u64),
+    /// An earlier call had renamed the file and did not live to say so.
+    Published {
+        /// Its complete-length.
+        total: u64,
+        /// The number its bytes are on record under.
+        generation: u64,
+    },
     /// The part file, locked, and what is on record about it.
     Part(PartFile, Option<Record>),
 }
@@ -34,10 +39,11 @@ pub(crate) async fn open(
     clock: &SharedClock,
     stop: &CancellationToken,
 ) -> Result<Opened, FetchErrorKind> {
-    let before = look(request, ledger.load().await?.as_ref(), None, stop).await?;
-    if let Look::Published(total) = before {
+    let record = ledger.load().await?;
+    let generation = |record: Option<Record>| record.map_or(1, |record| record.generation);
+    if let Look::Published(total) = look(request, record.as_ref(), None, stop).await? {
         ledger.finish().await?;
-        return Ok(Opened::Published(total));
+        return Ok(Opened::Published { total, generation: generation(record) });
     }
     let part = lock(request, clock, stop).await?;
     // Whoever had the lock before may have come to an end meanwhile: look again, this time at what will stay so.
@@ -47,7 +53,7 @@ pub(crate) async fn open(
         Ok(Look::Published(total)) => {
             discard(part).await;
             ledger.finish().await?;
-            Ok(Opened::Published(total))
+            Ok(Opened::Published { total, generation: generation(record) })
         }
         Err(error) => {
             discard(part).await;

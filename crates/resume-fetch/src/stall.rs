@@ -50,6 +50,11 @@ impl StallWatch {
         }
     }
 
+    /// When the last byte came, as far as the time since is the peer's.
+    pub(crate) fn last_byte(&self) -> Instant {
+        self.last_byte
+    }
+
     /// The next moment at which [`StallWatch::check`] can have something to say.
     pub(crate) fn next_check(&self, now: Instant) -> Instant {
         let idle = self.last_byte.checked_add(self.idle);

@@ -7,6 +7,8 @@ mod common;
 use std::io::SeekFrom;
 use std::ops::Range;
 use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use common::{FILE, Lab, MIB, OTHER, SEED, drive, file, once, other_file};
 use futures_util::FutureExt;
@@ -14,6 +16,7 @@ use resume_fetch::{
     Connections, Download, Event, FetchErrorKind, FetchRequest, Phase, Priority, RangeSet, Reader, WaitError,
     Wanted,
 };
+use retry_kit::ManualClock;
 use scripted_peer::{Answer, Gate, RecordedRequest, Representation, assert_same_bytes, seeded_bytes};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
@@ -497,3 +500,46 @@ async fn a_download_that_fails_in_the_middle_fails_the_read_there() {
     assert!(bytes == seeded_bytes(SEED, 0..bytes.len() as u64) && bytes.len() as u64 <= 100 * KIB);
     drive(download).await.failed();
 }
+
+/// C10: a body that has fallen silent under a reader is not waited for as if nobody stood there; one that has brought
+/// nothing yet is.
+#[tokio::test]
+async fn a_reader_does_not_wait_for_a_body_that_has_fallen_silent() {
+    let clock = ManualClock::new();
+    let mut lab = Lab::new(long_file()).await;
+    lab.clock = Arc::new(clock.clone());
+    let request = lab.request().connections(Connections::SEQUENTIAL);
+    let request = request.response_timeout(HOUR).idle_timeout(HOUR).low_speed(None);
+    let (first, second) = (Gate::closed(), Gate::closed());
+    lab.peer.script(FILE, [Answer::hold_at(64 * KIB, &first), Answer::hold_at(0, &second)]);
+    let mut download = lab.start(request);
+    let mut events = download.take_events();
+    let mut reader = download.reader(0..LONG);
+    first.parked(1).await;
+    let read = tokio::spawn(async move {
+        let mut bytes = vec![0; 128 << 10];
+        reader.read_exact(&mut bytes).await.map(|_| bytes)
+    });
+    let asked_again = async {
+        while lab.peer.requests(FILE).len() < 2 {
+            clock.advance(Duration::from_millis(100));
+            tokio::task::yield_now().await;
+        }
+    };
+    asked_again.await;
+    second.parked(1).await;
+    for _ in 0..1000 {
+        clock.advance(Duration::from_secs(1));
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(starts(&lab.peer.requests(FILE)), [0, 64 * KIB], "and that one is waited for");
+    second.release();
+    assert!(read.await.unwrap().unwrap() == seeded_bytes(SEED, 0..128 * KIB));
+    assert!(matches!(events.next().await, Some(Event::Started { from: 0, .. })));
+    assert!(
+        matches!(events.next().await, Some(Event::Started { from: 65536, .. })),
+        "no attempt was counted"
+    );
+}
+
+const HOUR: Duration = Duration::from_secs(3600);

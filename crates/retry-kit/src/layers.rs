@@ -2,6 +2,7 @@
 
 use crate::rate::Rate;
 use crate::rate_limiter::RateLimiter;
+use crate::urgency::Urgency;
 
 /// Limits that all apply, from the widest to the narrowest: everything → one peer → one download.
 ///
@@ -38,10 +39,18 @@ impl Layers {
     /// # Cancel safety
     /// Safe. Dropping the future returns what some layers had already granted.
     pub async fn acquire(&self, bytes: u64) {
+        self.acquire_as(bytes, Urgency::default()).await;
+    }
+
+    /// As [`acquire`](Self::acquire), at every limit ahead of everybody less urgent who waits there.
+    ///
+    /// # Cancel safety
+    /// Safe, as `acquire`.
+    pub async fn acquire_as(&self, bytes: u64, urgency: Urgency) {
         let mut granted = Granted { layers: &[], bytes };
         // The narrowest first: whoever waits for his own limit must not sit on bytes others could move meanwhile.
         for index in (0..self.limiters.len()).rev() {
-            self.limiters[index].acquire(bytes).await;
+            self.limiters[index].acquire_as(bytes, urgency).await;
             granted.layers = &self.limiters[index..];
         }
         granted.layers = &[];

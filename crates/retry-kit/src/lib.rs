@@ -44,6 +44,7 @@ mod retry;
 pub mod retry_after;
 mod sync;
 mod token_bucket;
+mod urgency;
 mod verdict;
 
 #[cfg(any(test, feature = "test-util"))]
@@ -68,6 +69,7 @@ pub use retry_after::retry_after;
 pub use token_bucket::TokenBucket;
 #[cfg(feature = "tokio")]
 pub use tokio_clock::TokioClock;
+pub use urgency::Urgency;
 pub use verdict::Verdict;
 
 #[cfg(all(doctest, feature = "tokio"))]

@@ -12,10 +12,12 @@ use crate::clock::{SharedClock, Sleep};
 use crate::rate::Rate;
 use crate::sync::{lock, wake_all};
 use crate::token_bucket::TokenBucket;
+use crate::urgency::Urgency;
 
-/// Hands out bytes in the order they were asked for, at a rate that can be changed while they wait.
+/// Hands out bytes at a rate that can be changed while they wait: the more urgent first, and among equals in the order
+/// they were asked for.
 ///
-/// Clones share the same rate. Ask for what you are about to read, a read at a time (16 to 64 KiB): back-pressure on
+/// However much is urgent, a tenth of the rate goes to the others, the longest wait first. Clones share the same rate. Ask for what you are about to read, a read at a time (16 to 64 KiB): back-pressure on
 /// the connection does the rest, and the time spent waiting here says nothing about the peer.
 #[derive(Clone)]
 pub struct RateLimiter {
@@ -30,9 +32,20 @@ struct Shared {
 /// Only the first in line takes from the bucket and sets a timer; it wakes the next when it has all it asked for.
 struct Line {
     bucket: TokenBucket,
-    /// By arrival. `None` for one who was woken and has not looked yet.
-    waiting: BTreeMap<u64, Option<Waker>>,
+    waiting: BTreeMap<Place, Waiting>,
     next_ticket: u64,
+    /// Bytes that went past somebody less urgent since the last of those had a turn.
+    overtaken: u64,
+}
+
+/// A place in line: by urgency, then by arrival.
+type Place = (Urgency, u64);
+
+struct Waiting {
+    /// All it asked for.
+    bytes: u64,
+    /// `None` for one who was woken and has not looked yet.
+    waker: Option<Waker>,
 }
 
 impl RateLimiter {
@@ -40,7 +53,7 @@ impl RateLimiter {
     #[must_use]
     pub fn new(clock: SharedClock, rate: Rate) -> Self {
         let bucket = TokenBucket::new(rate, clock.now());
-        let line = Mutex::new(Line { bucket, waiting: BTreeMap::new(), next_ticket: 0 });
+        let line = Mutex::new(Line { bucket, waiting: BTreeMap::new(), next_ticket: 0, overtaken: 0 });
         Self { shared: Arc::new(Shared { clock, line }) }
     }
 
@@ -52,7 +65,15 @@ impl RateLimiter {
     /// # Cancel safety
     /// Safe. Dropping the future gives up its place and returns what it had saved.
     pub fn acquire(&self, bytes: u64) -> AcquireBytes {
-        AcquireBytes { limiter: self.clone(), owed: bytes, paid: 0, ticket: None, timer: None }
+        self.acquire_as(bytes, Urgency::default())
+    }
+
+    /// As [`acquire`](Self::acquire), ahead of everybody less urgent who waits.
+    ///
+    /// # Cancel safety
+    /// Safe, as `acquire`.
+    pub fn acquire_as(&self, bytes: u64, urgency: Urgency) -> AcquireBytes {
+        AcquireBytes { limiter: self.clone(), urgency, owed: bytes, paid: 0, place: None, timer: None }
     }
 
     /// Changes the rate for everyone, those who already wait included.
@@ -99,16 +120,17 @@ impl fmt::Debug for RateLimiter {
     }
 }
 
-/// The future of [`RateLimiter::acquire`].
+/// The future of [`RateLimiter::acquire`] and [`RateLimiter::acquire_as`].
 #[must_use = "a place in line is taken by the first poll"]
 pub struct AcquireBytes {
     limiter: RateLimiter,
+    urgency: Urgency,
     /// Still to be taken.
     owed: u64,
     /// Already taken; returned if the rest never comes.
     paid: u64,
     /// The place in line, while there is one.
-    ticket: Option<u64>,
+    place: Option<Place>,
     timer: Option<(Instant, Sleep)>,
 }
 
@@ -122,23 +144,27 @@ enum Look {
 
 impl AcquireBytes {
     fn look(&mut self, waker: Waker) -> Look {
-        let now = self.limiter.shared.clock.now();
+        let Self { limiter, urgency, owed, paid, place, .. } = self;
+        let now = limiter.shared.clock.now();
         let (look, _replaced, next) = {
-            let mut line = lock(&self.limiter.shared.line);
-            let first = line.waiting.first_key_value().map(|(&ticket, _)| ticket);
-            let is_first = first.is_none() || first == self.ticket;
+            let mut line = lock(&limiter.shared.line);
+            let is_first = line.waiting.is_empty() || {
+                let place = *place.get_or_insert_with(|| line.stand_in(*urgency, *owed));
+                line.next_up() == Some(place)
+            };
             if is_first {
-                let taken = line.bucket.take(self.owed, now);
-                self.owed -= taken;
-                self.paid += taken;
+                let taken = line.bucket.take(*owed, now);
+                *owed -= taken;
+                *paid += taken;
             }
-            if self.owed == 0 {
-                let own = self.ticket.take().and_then(|ticket| line.waiting.remove(&ticket)).flatten();
-                (Look::Granted, own, line.first())
+            if *owed == 0 {
+                let own = place.take().and_then(|place| line.waiting.remove(&place));
+                line.granted(*urgency, *paid);
+                (Look::Granted, own.and_then(|own| own.waker), line.first())
             } else {
-                let ticket = *self.ticket.get_or_insert_with(|| line.draw());
-                let replaced = line.waiting.insert(ticket, Some(waker)).flatten();
-                let look = if is_first { Look::At(line.next_look(self.owed, now)) } else { Look::NotYet };
+                let place = *place.get_or_insert_with(|| line.stand_in(*urgency, *owed + *paid));
+                let replaced = line.waiting.get_mut(&place).and_then(|own| own.waker.replace(waker));
+                let look = if is_first { Look::At(line.next_look(*owed, now)) } else { Look::NotYet };
                 (look, replaced, None)
             }
         };
@@ -176,10 +202,10 @@ impl Future for AcquireBytes {
 
 impl Drop for AcquireBytes {
     fn drop(&mut self) {
-        let Some(ticket) = self.ticket else { return };
+        let Some(place) = self.place else { return };
         let (_own, next) = {
             let mut line = lock(&self.limiter.shared.line);
-            let own = line.waiting.remove(&ticket);
+            let own = line.waiting.remove(&place);
             line.bucket.refund(self.paid);
             (own, line.first())
         };
@@ -197,14 +223,43 @@ impl fmt::Debug for AcquireBytes {
 }
 
 impl Line {
-    fn draw(&mut self) -> u64 {
+    /// Takes the last place among those as urgent, for so many bytes.
+    fn stand_in(&mut self, urgency: Urgency, bytes: u64) -> Place {
         self.next_ticket += 1;
-        self.next_ticket
+        let place = (urgency, self.next_ticket);
+        self.waiting.insert(place, Waiting { bytes, waker: None });
+        place
+    }
+
+    /// Who takes from the bucket next: the most urgent, unless somebody else has been passed by for long enough.
+    fn next_up(&self) -> Option<Place> {
+        let (&first, _) = self.waiting.first_key_value()?;
+        let (&last, _) = self.waiting.last_key_value()?;
+        if first.0 == last.0 {
+            return Some(first);
+        }
+        let behind = self.waiting.iter().filter(|(place, _)| place.0 > first.0);
+        let overdue = behind
+            .min_by_key(|(place, _)| place.1)
+            .filter(|(_, waiting)| self.overtaken >= waiting.bytes.saturating_mul(SHARE - 1));
+        Some(overdue.map_or(first, |(&place, _)| place))
+    }
+
+    /// Notes that `bytes` went to somebody this urgent.
+    fn granted(&mut self, urgency: Urgency, bytes: u64) {
+        let behind = self.waiting.last_key_value().is_some_and(|(place, _)| place.0 > urgency);
+        let ahead = self.waiting.first_key_value().is_some_and(|(place, _)| place.0 < urgency);
+        self.overtaken = match () {
+            () if behind => self.overtaken.saturating_add(bytes),
+            () if ahead => self.overtaken.saturating_sub(bytes.saturating_mul(SHARE - 1)),
+            () => 0,
+        };
     }
 
     /// Whom to wake so that the line moves on.
     fn first(&mut self) -> Option<Waker> {
-        self.waiting.first_entry().and_then(|mut first| first.get_mut().take())
+        let place = self.next_up()?;
+        self.waiting.get_mut(&place).and_then(|first| first.waker.take())
     }
 
     /// When the first in line should look again. Half a burst at a time: a bucket waited full spills whatever comes
@@ -214,3 +269,6 @@ impl Line {
         self.bucket.ready_at(slice, now)
     }
 }
+
+/// One byte of so many goes to those who are less urgent.
+const SHARE: u64 = 10;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use download_registry::{Claim, ClaimRequest, StorageError, Timestamp};
 
+use super::readers::Next;
 use super::{LEASE, OWNER, Shared, worker};
 use crate::events::{Step, Why};
 
@@ -49,10 +50,23 @@ async fn step(shared: &Arc<Shared>) -> Result<Turn, StorageError> {
         return Ok(Turn::Idle { until: Some(now.saturating_add(DISK_POLL)) });
     }
     // Taken before the claim, so that a row is never leased without the right to run.
-    let Some(permit) = shared.permits.try_acquire() else { return Ok(Turn::Idle { until: None }) };
+    let permit = shared.permits.try_acquire();
+    let read = match shared.wanted_by_readers(usize::from(permit.is_some())).await? {
+        Next::Claim(id) => Some(id),
+        Next::Yield(id) => {
+            shared.make_way(id);
+            None
+        }
+        Next::Nothing => None,
+    };
+    let Some(permit) = permit else { return Ok(Turn::Idle { until: None }) };
     let exclude_peers = shared.busy_peers();
-    let claim = ClaimRequest { owner: OWNER, now, lease_for: LEASE, exclude_peers: &exclude_peers };
-    let Some(claim) = shared.registry.claim_next(&claim).await? else {
+    let request = ClaimRequest { owner: OWNER, now, lease_for: LEASE, exclude_peers: &exclude_peers };
+    let claim = match read {
+        Some(id) => shared.registry.claim(id, &request).await?,
+        None => shared.registry.claim_next(&request).await?,
+    };
+    let Some(claim) = claim else {
         drop(permit);
         return Ok(Turn::Idle { until: shared.registry.next_due(now).await? });
     };
@@ -73,7 +87,7 @@ pub(super) fn start(shared: &Arc<Shared>, claim: Claim, permit: retry_kit::Permi
 
 impl Shared {
     /// Peers that have as many downloads running as they may.
-    fn busy_peers(&self) -> Vec<String> {
+    pub(super) fn busy_peers(&self) -> Vec<String> {
         let mut counts: HashMap<String, usize> = HashMap::new();
         for peer in self.running().values().filter_map(|running| running.peer.clone()) {
             *counts.entry(peer).or_default() += 1;

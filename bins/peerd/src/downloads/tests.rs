@@ -21,7 +21,7 @@ use crate::metrics::Metrics;
 pub(super) struct Service {
     pub(super) downloads: Downloads,
     pub(super) clock: ManualClock,
-    bob: ScriptedPeer,
+    pub(super) bob: ScriptedPeer,
     pub(super) dir: tempfile::TempDir,
     /// Bytes the disk says are free.
     free: Arc<AtomicU64>,
@@ -98,7 +98,7 @@ impl Service {
     }
 
     /// A row that is being fetched: bob has sent 100 bytes of it and holds the rest back.
-    async fn running(&self) -> (DownloadId, Gate) {
+    pub(super) async fn running(&self) -> (DownloadId, Gate) {
         let gate = Gate::closed();
         self.bob.script("/m", [Answer::hold_at(100, &gate)]);
         let id = self.enqueue().await;

@@ -11,7 +11,9 @@ use std::time::Duration;
 use download_registry::{
     Claim, Download as Row, DownloadState, FailedTry, Fence, Next, Problem, WorkerError,
 };
-use resume_fetch::{Completed, Digest, Download, Event as Heard, FetchError, FetchRequest, Progress};
+use resume_fetch::{
+    Completed, Content, Digest, Download, Event as Heard, FetchError, FetchRequest, Progress,
+};
 use retry_kit::{Layers, Sleep};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +35,7 @@ pub(super) struct Worker {
     /// Whom it comes from, as known when this try began.
     peer: Option<Arc<Peer>>,
     progress: watch::Sender<Option<Progress>>,
+    content: watch::Sender<Option<Content>>,
     /// Bytes of this generation already counted.
     counted: u64,
     /// Whether anything came in: before that, progress is no news.
@@ -45,11 +48,15 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, claim: Claim) -> Self {
         let (progress, snapshot) = watch::channel(None);
+        let (content, bytes) = watch::channel(None);
         let running = Running {
             peer: claim.download.peer.clone(),
+            priority: claim.download.priority,
+            epoch: claim.fence.epoch(),
             stop: shared.shutdown.child_token(),
             intent: Arc::new(Mutex::default()),
             progress: snapshot,
+            content: bytes,
             limit_down: shared.limiter(claim.download.limit_down),
             done: CancellationToken::new(),
         };
@@ -64,6 +71,7 @@ impl Worker {
             running,
             peer,
             progress,
+            content,
             counted,
             started: false,
             untold: None,
@@ -92,7 +100,9 @@ impl Worker {
         if running.get(&self.row.id).is_some_and(|entry| Arc::ptr_eq(&entry.intent, &self.running.intent)) {
             running.remove(&self.row.id);
         }
+        drop(running);
         self.running.done.cancel();
+        self.shared.turns.send_replace(());
     }
 
     async fn drive(&mut self) -> End {
@@ -113,6 +123,8 @@ impl Worker {
     async fn fetch(&mut self) -> Result<End, End> {
         for _ in 0..MAX_NAMES {
             let download = self.start()?;
+            self.content.send_replace(Some(download.content()));
+            self.shared.turns.send_replace(());
             match self.watch(download).await {
                 Ok(completed) => return Ok(End::Published(completed)),
                 Err(error) if self.may_take_another_name(&error) => self.take_another_name().await?,

@@ -156,6 +156,8 @@ pub enum Why {
     Released,
     /// Its worker is gone.
     Recovered,
+    /// Somebody reads another download, which has taken its place.
+    Yielded,
 }
 
 impl Why {
@@ -168,6 +170,7 @@ impl Why {
             Self::Revived => "revived",
             Self::Released => "released",
             Self::Recovered => "recovered",
+            Self::Yielded => "yielded",
         }
     }
 }

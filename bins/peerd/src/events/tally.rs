@@ -1,5 +1,7 @@
 //! The listener that counts.
 
+use resume_fetch::RestartReason;
+
 use super::event::{Event, Step, Subject};
 use crate::metrics::{Metrics, Peer, PeerOutcome, PeerReason};
 
@@ -17,6 +19,11 @@ pub(super) fn count(metrics: &Metrics, event: &Event<'_>) {
             let label = PeerReason { peer: peer(of).peer, reason: reason.as_str().to_owned() };
             metrics.download_wasted.get_or_create(&label).inc_by(*discarded);
             metrics.download_restarts.get_or_create(&label).inc();
+        }
+        Step::Unreadable(range) => {
+            let reason = RestartReason::Corruption.as_str().to_owned();
+            let label = PeerReason { peer: peer(of).peer, reason };
+            metrics.download_wasted.get_or_create(&label).inc_by(range.end - range.start);
         }
         Step::Retrying(retry) => {
             metrics.retry_delay.observe(retry.delay.as_secs_f64());

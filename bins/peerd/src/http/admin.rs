@@ -1,5 +1,6 @@
 //! The admin API: the queue and the health of this daemon, for its owner alone.
 
+mod content;
 mod document;
 mod downloads;
 mod events;
@@ -65,6 +66,7 @@ enum Route {
     Resume,
     Retry,
     Cancel,
+    Content,
     Events,
     Limits,
     SetLimits,
@@ -103,6 +105,7 @@ impl AdminApi {
             .on(Method::POST, "/api/v1/downloads/{id}/resume", Route::Resume)
             .on(Method::POST, "/api/v1/downloads/{id}/retry", Route::Retry)
             .on(Method::POST, "/api/v1/downloads/{id}/cancel", Route::Cancel)
+            .get("/api/v1/downloads/{id}/content", Route::Content)
             .get("/api/v1/events", Route::Events)
             .get("/api/v1/limits", Route::Limits)
             .on(Method::PUT, "/api/v1/limits", Route::SetLimits)
@@ -191,6 +194,10 @@ impl AdminApi {
             }
             Route::Cancel => {
                 downloads::ordered(&self.downloads, self.downloads.cancel(downloads::id(params)?).await)
+            }
+            Route::Content => {
+                let id = downloads::id(params)?;
+                content::serve(&self.downloads, &self.metrics, id, &request.into_parts().0).await
             }
             Route::Events => Ok(events::follow(&self.events, &self.downloads, request.headers())),
             Route::Limits => Ok(limits::show(&self.limits)),

@@ -242,7 +242,7 @@ impl std::fmt::Debug for PeerApi {
 }
 
 /// The head of a decided answer with a document that explains it.
-fn explained<B>(decided: Response<B>, problem: Problem) -> Response<Body> {
+pub(super) fn explained<B>(decided: Response<B>, problem: Problem) -> Response<Body> {
     let (mut head, _) = decided.into_parts();
     let problem = problem.into_response();
     head.headers.remove(CONTENT_LENGTH);
@@ -287,7 +287,8 @@ fn too_many_connections() -> Problem {
 
 /// What ranges get here: several at once are answered with the whole file, and a 206 carries every field the
 /// 200 does.
-const SERVING: Policy = Policy::new().with_multi(Multi::Ignore).with_if_range_fields(IfRangeFields::All);
+pub(super) const SERVING: Policy =
+    Policy::new().with_multi(Multi::Ignore).with_if_range_fields(IfRangeFields::All);
 
 /// What a peer may rely on beyond the routes themselves.
 const CAPABILITIES: [&str; 4] = ["items", "ranges", "validators", "search"];

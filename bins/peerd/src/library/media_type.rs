@@ -6,7 +6,7 @@ use std::path::Path;
 /// The media type of a file by its name, `application/octet-stream` if it tells nothing.
 ///
 /// Types that a browser would run as a page of ours (HTML, SVG, scripts) are left out on purpose.
-pub(super) fn of(path: &Path) -> &'static str {
+pub(crate) fn of(path: &Path) -> &'static str {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let extension = extension.to_ascii_lowercase();
     TYPES.iter().find(|(known, _)| *known == extension).map_or("application/octet-stream", |(_, kind)| kind)

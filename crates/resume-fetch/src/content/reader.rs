@@ -110,6 +110,13 @@ impl Reader {
         notes.total.filter(|_| self.generation == Some(notes.generation))
     }
 
+    /// Which representation it reads, by the number its bytes are on record under; `None` while nobody knows.
+    pub fn generation(&mut self) -> Option<u64> {
+        let known = known_generation(&self.board.notes());
+        self.generation = self.generation.or(known);
+        self.generation
+    }
+
     /// The range, as it was asked for.
     pub fn range(&self) -> Range<u64> {
         self.range.clone()

@@ -151,6 +151,16 @@ impl Crew {
         }
     }
 
+    /// Lets every worker know how soon what it is about to bring is needed. Where one transfer brings everything in
+    /// order, whatever lies ahead is what it is about to bring.
+    pub(super) fn hurry(&self, demand: &Demand, in_order: bool) {
+        for (_, member) in self.members() {
+            let left = member.bounds.left();
+            let end = if in_order { u64::MAX } else { left.end.min(left.start.saturating_add(AHEAD)) };
+            member.bounds.hurry(demand.urgency_of(&(left.start..end)));
+        }
+    }
+
     /// The leases as the picker sees them.
     pub(super) fn running(&self, demand: &Demand) -> Vec<Running> {
         let running = |(id, member): (LeaseId, &Member)| {
@@ -190,3 +200,6 @@ impl Member {
         self.written_to - self.from
     }
 }
+
+/// What a lease brings next: as far ahead as the picker leaves a byte to it.
+const AHEAD: u64 = (1 << 20) + 1;

@@ -19,8 +19,13 @@ struct Errand {
 }
 
 impl Engine {
-    /// Puts every free slot to work.
+    /// Puts every free slot to work, and says to everybody at work how urgent it is.
     pub(super) fn place(&mut self) {
+        self.place_leases();
+        self.crew.hurry(&self.board.notes().demand, !self.takes_pieces());
+    }
+
+    fn place_leases(&mut self) {
         if self.resting.is_some() {
             return;
         }

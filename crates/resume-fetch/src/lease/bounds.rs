@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use retry_kit::Urgency;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// `[at, until)`: what a lease has still to bring. The worker moves `at` as bytes come in, the engine moves `until`;
@@ -11,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Bounds {
     stretch: Arc<Mutex<Stretch>>,
     ended: CancellationToken,
+    /// How soon what it is about to bring is needed. It changes with those who read.
+    urgency: Arc<watch::Sender<Urgency>>,
 }
 
 #[derive(Debug)]
@@ -26,7 +30,7 @@ impl Bounds {
     pub(crate) fn new(from: u64, until: Option<u64>, stop: &CancellationToken) -> Self {
         let until = until.unwrap_or(u64::MAX);
         let stretch = Arc::new(Mutex::new(Stretch { left: from..until, until }));
-        Self { stretch, ended: stop.child_token() }
+        Self { stretch, ended: stop.child_token(), urgency: Arc::default() }
     }
 
     fn stretch(&self) -> MutexGuard<'_, Stretch> {
@@ -95,6 +99,16 @@ impl Bounds {
     pub(crate) fn rebase(&self, until: Option<u64>) {
         let until = until.unwrap_or(u64::MAX);
         *self.stretch() = Stretch { left: 0..until, until };
+    }
+
+    /// The engine's side: says how soon what the lease is about to bring is needed.
+    pub(crate) fn hurry(&self, urgency: Urgency) {
+        self.urgency.send_if_modified(|now| std::mem::replace(now, urgency) != urgency);
+    }
+
+    /// The worker's side: how soon that is, and every change of it.
+    pub(crate) fn urgency(&self) -> watch::Receiver<Urgency> {
+        self.urgency.subscribe()
     }
 
     /// Resolves when the lease was ended. Cancel safe.

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
-use retry_kit::Sleep;
-use tokio::sync::oneshot;
+use retry_kit::{Sleep, Urgency};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::{Failure, Lease, LeaseEnd, Report, Shared, Worker, blocking};
@@ -46,6 +46,8 @@ pub(super) struct Receiver<'a> {
     piece: u64,
     writing: Option<Writing>,
     watch: StallWatch,
+    /// How soon the next bytes are needed.
+    urgency: watch::Receiver<Urgency>,
 }
 
 /// A write in flight, and the range it covers.
@@ -58,6 +60,8 @@ enum Next {
     Frame(Option<Result<Bytes, TransportError>>),
     Written(Result<(), LocalError>),
     Alarm,
+    /// It is more or less urgent from now on.
+    Urgency,
     Stop,
 }
 
@@ -91,6 +95,7 @@ impl<'a> Receiver<'a> {
             piece: piece(request),
             writing: None,
             watch,
+            urgency: lease.bounds.urgency(),
         }
     }
 
@@ -125,6 +130,7 @@ impl<'a> Receiver<'a> {
                 () = self.lease.bounds.ended() => Next::Stop,
                 written = join(&mut self.writing), if self.writing.is_some() => Next::Written(written),
                 frame = self.body.next() => Next::Frame(frame),
+                Ok(()) = self.urgency.changed() => Next::Urgency,
                 () = &mut alarm.1 => Next::Alarm,
             };
             match next {
@@ -141,8 +147,15 @@ impl<'a> Receiver<'a> {
                 }
                 Next::Frame(Some(Err(error))) => return Err(error.into()),
                 Next::Frame(None) => return self.ended_by_peer(),
+                // The next alarm may be an earlier one now.
+                Next::Urgency => {}
                 Next::Alarm => {
                     self.watch.check(clock.now())?;
+                    if self.quiet_at().is_some_and(|quiet| quiet <= clock.now()) {
+                        // Somebody stands still for what does not come: another request may bring it. It costs no
+                        // attempt, and whoever comes next and brings nothing is waited for in full.
+                        return Ok(LeaseEnd::Stopped);
+                    }
                     let waited = |since: Instant| clock.now().saturating_duration_since(since);
                     if self.gathered_since.is_some_and(|since| waited(since) >= GATHER_TIME) {
                         self.write_gathered().await?;
@@ -282,7 +295,16 @@ impl<'a> Receiver<'a> {
 
     fn next_alarm(&self) -> Instant {
         let stall = self.watch.next_check(self.worker.shared.clock.now());
-        self.gathered_since.map_or(stall, |since| stall.min(since + GATHER_TIME))
+        let gathered = self.gathered_since.map(|since| since + GATHER_TIME);
+        gathered.into_iter().chain(self.quiet_at()).fold(stall, Instant::min)
+    }
+
+    /// When this body, which has brought something, has been silent for too long for somebody who stands still.
+    fn quiet_at(&self) -> Option<Instant> {
+        // Where nothing can be joined in the middle, another request would begin at the front.
+        let splices = self.take.identity.is_proof() && !self.lease.ignores_ranges;
+        let urgent = *self.urgency.borrow() == Urgency::Now;
+        (urgent && splices && self.at > self.take.write_from).then(|| self.watch.last_byte() + QUIET)
     }
 
     fn alarm(&self) -> (Instant, Sleep) {
@@ -293,7 +315,8 @@ impl<'a> Receiver<'a> {
     async fn throttle(&mut self, bytes: u64) -> Result<(), Failure> {
         let Shared { clock, request, .. } = &*self.worker.shared;
         let before = clock.now();
-        let mut granted = pin!(request.limits.acquire(bytes));
+        let urgency = *self.urgency.borrow_and_update();
+        let mut granted = pin!(request.limits.acquire_as(bytes, urgency));
         if granted.as_mut().now_or_never().is_some() {
             return Ok(());
         }
@@ -306,6 +329,11 @@ impl<'a> Receiver<'a> {
                 biased;
                 () = &mut granted => break,
                 () = self.lease.bounds.ended() => break,
+                Ok(()) = self.urgency.changed() => {
+                    // A place in line does not move by itself.
+                    let urgency = *self.urgency.borrow_and_update();
+                    granted.set(request.limits.acquire_as(bytes, urgency));
+                }
                 written = join(&mut self.writing), if self.writing.is_some() => self.written(written).await?,
             }
         }
@@ -390,5 +418,7 @@ const MAX_PIECE: u64 = 1 << 20;
 const MIN_PIECE: u64 = 16 << 10;
 /// Frames gathered before they are written: tiny frames must not pile up their own weight.
 const MAX_FRAMES: usize = 1024;
+/// How long a body may be silent under somebody who stands still before its bytes are asked for anew.
+const QUIET: Duration = Duration::from_secs(10);
 /// Longest time bytes stay gathered.
 const GATHER_TIME: Duration = Duration::from_millis(100);

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use retry_kit::Urgency;
+
 use crate::priority::Priority;
 use crate::range_set::RangeSet;
 use crate::request::Wanted;
@@ -307,6 +309,25 @@ impl Demand {
             Wanted::OnDemand => false,
         };
         readers.chain(requests.map(|wish| wish.priority)).chain(own.then_some(Priority::Low)).min()
+    }
+
+    /// How soon somebody needs a byte of `range`, by the most urgent of them.
+    pub(crate) fn urgency_of(&self, range: &Range<u64>) -> Urgency {
+        let touches = |wanted: Range<u64>| wanted.start < range.end && range.start < wanted.end;
+        let readers = self.readers.values().filter_map(|cursor| {
+            if cursor.critical().is_some_and(touches) {
+                return Some(Urgency::Now);
+            }
+            let window = cursor.at..cursor.at.saturating_add(cursor.window()).min(cursor.end);
+            touches(window).then_some(Urgency::Soon)
+        });
+        let requests = self.requests.values().filter(|wish| touches(wish.range.clone()));
+        let requests = requests.map(|wish| match wish.priority {
+            Priority::Critical => Urgency::Now,
+            Priority::High => Urgency::Soon,
+            Priority::Normal | Priority::Low => Urgency::InTurn,
+        });
+        readers.chain(requests).min().unwrap_or_default()
     }
 
     /// One past the last byte of `range` that somebody wants, now or when they get there; its start when nobody does.

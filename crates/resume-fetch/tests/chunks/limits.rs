@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use resume_fetch::{Connections, Download, Event, Fetcher, LowSpeed, MemoryLedger, Wanted};
 use retry_kit::{Clock, Layers, ManualClock, Rate, RateLimiter, SharedClock};
-use scripted_peer::ScriptedPeer;
+use scripted_peer::{Representation, ScriptedPeer, seeded_bytes};
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
 
-use crate::common::{KIB, request};
+use crate::common::{KIB, MIB, SEED, request};
 use crate::meter::Meter;
 use crate::stage::{COUNT, PIECE, in_pieces, pieces};
 
@@ -194,4 +195,45 @@ async fn a_limit_that_is_changed_holds_from_then_on_for_those_who_wait_too() {
     })
     .await;
     assert!(changes.is_empty(), "it went through all of them in {took:?}");
+}
+
+// C08, C10
+#[tokio::test]
+async fn what_somebody_stands_still_for_does_not_wait_behind_the_rest_at_a_limit() {
+    let clock = ManualClock::new();
+    let shared: SharedClock = Arc::new(clock.clone());
+    let (dir, peer) = (tempfile::tempdir().unwrap(), ScriptedPeer::start().await);
+    let total = 32 * MIB;
+    peer.serve("/file", Representation::seeded(SEED, total).etag("\"a\""));
+    let everything = RateLimiter::new(Arc::clone(&shared), rate(MIB));
+    let fetcher = Fetcher::new(Meter::new(), shared, fastrand::Rng::with_seed(1));
+    let request =
+        request(&peer.url("/file"), &dir.path().join("a")).limits(Layers::new([everything.clone()]));
+    let download = fetcher.start(request.connections(Connections::fixed(4)), MemoryLedger::new());
+    let content = download.content();
+    let pass = |enough: &dyn Fn() -> bool| {
+        let (clock, everything, enough) = (clock.clone(), everything.clone(), enough());
+        async move {
+            if everything.waiting() > 0 {
+                clock.advance(Duration::from_millis(5));
+            }
+            tokio::task::yield_now().await;
+            enough
+        }
+    };
+    // Four connections stand in line for the limit.
+    while !pass(&|| everything.waiting() == 4 && content.held().len() > MIB).await {}
+    let tail = total - MIB..total;
+    let mut reader = content.reader(tail.clone());
+    let read = tokio::spawn(async move {
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).await.map(|_| bytes)
+    });
+    let begin = clock.now();
+    while !pass(&|| read.is_finished()).await {}
+    let took = clock.now() - begin;
+    assert!(read.await.unwrap().unwrap() == seeded_bytes(SEED, tail));
+    // A quarter of the rate would take four seconds.
+    assert!(took < Duration::from_millis(1600), "{took:?} for the bytes of one second");
+    assert!(content.held().len() < total / 4, "and the rest is not there");
 }

@@ -3,6 +3,7 @@
 mod amount;
 mod layers;
 mod line;
+mod urgency;
 
 use std::future::{Future, poll_fn};
 use std::num::NonZeroU64;

@@ -160,11 +160,14 @@ impl Worker {
         let intent = *self.running.intent.lock().unwrap_or_else(PoisonError::into_inner);
         match intent {
             // A row that is being published stays so: whoever takes it back finishes it.
-            Intent::Release | Intent::MakeRoom if self.is_finalizing() => self.tell(Step::Stopped),
-            Intent::Release => {
+            Intent::Release | Intent::MakeRoom | Intent::Yield if self.is_finalizing() => {
+                self.tell(Step::Stopped)
+            }
+            Intent::Release | Intent::Yield => {
                 self.shared.registry.release(&self.fence, self.shared.now()).await?;
                 self.tell(Step::Stopped);
-                self.tell(Step::Queued(Why::Released));
+                let why = if intent == Intent::Yield { Why::Yielded } else { Why::Released };
+                self.tell(Step::Queued(why));
             }
             Intent::MakeRoom => {
                 let message = "the disk is nearly full: less than min_free is left";

@@ -143,11 +143,11 @@ fn priority(value: i64) -> Result<Priority, Problem> {
     Priority::new(value).map_err(|error| invalid("priority", error))
 }
 
-fn unknown() -> Problem {
+pub(super) fn unknown() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "download-unknown", "There is no such download")
 }
 
-fn failed(error: &(dyn std::error::Error + 'static)) -> Problem {
+pub(super) fn failed(error: &(dyn std::error::Error + 'static)) -> Problem {
     tracing::error!(error = %resume_fetch::describe(error), "the registry failed");
     Problem::unavailable(std::time::Duration::from_secs(5))
 }
