@@ -44,8 +44,10 @@ impl Daemon {
         if base.is_none() || key_file.is_none() {
             let sources = Sources::from_process(global.config.clone(), Overrides::default())
                 .map_err(|error| usage(error.to_string()))?;
-            let loaded = Config::load(&sources)
-                .map_err(|errors| CallError { exit: Exit::Config, message: errors.to_string() })?;
+            let loaded = Config::load(&sources).map_err(|errors| CallError {
+                exit: Exit::Config,
+                message: format!("{errors}\n\nwithout a sound configuration: --url URL --api-key-file FILE"),
+            })?;
             let listen = loaded.config.admin.listen.first().map(|address| format!("http://{address}"));
             // The key of our own daemon goes to our own daemon, whatever address somebody made us call.
             if base.as_deref().is_none_or(|base| is_ours(base, listen.as_deref())) {
