@@ -36,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::disk::Disk;
+use crate::current::Current;
 use crate::events::{Event, Events, Step, Subject};
 
 pub use intake::{AddError, AddRequest, Source};
@@ -54,7 +55,7 @@ pub struct Downloads {
 /// What every part of the service works with.
 struct Shared {
     registry: Registry,
-    settings: Settings,
+    settings: Current<Settings>,
     peers: Peers,
     fetcher: Fetcher,
     clock: SharedClock,
@@ -130,7 +131,7 @@ impl Downloads {
             limit_down: RateLimiter::new(Arc::clone(&clock), settings.limit_down.into()),
             permits: Permits::new(permits),
             registry,
-            settings,
+            settings: Current::new(settings),
             peers,
             fetcher,
             clock,
@@ -153,7 +154,7 @@ impl Downloads {
     pub async fn start(&self) -> anyhow::Result<()> {
         recovery::recover(&self.shared).await?;
         self.shared.spawn_vital(upkeep::run(Arc::clone(&self.shared)));
-        if self.shared.settings.enabled {
+        if self.shared.settings().enabled {
             self.shared.spawn_vital(scheduler::run(Arc::clone(&self.shared)));
             self.shared.spawn_vital(recovery::watch_leases(Arc::clone(&self.shared)));
         }
@@ -186,8 +187,23 @@ impl Downloads {
     }
 
     /// The settings in force.
-    pub fn settings(&self) -> &Settings {
-        &self.shared.settings
+    pub fn settings(&self) -> Arc<Settings> {
+        self.shared.settings()
+    }
+
+    /// Puts other settings in force: rates and the number of permits at once, also for what runs; what a transfer was
+    /// begun with holds until its next attempt. A rate that is not changed here stays as it was set meanwhile.
+    ///
+    /// Whether anything is downloaded, and where to, is decided at the start: those of `settings` must be the same.
+    pub fn reconfigure(&self, settings: Settings) {
+        let shared = &self.shared;
+        let (permits, rate) = (NonZeroUsize::new(settings.max_concurrent), settings.limit_down);
+        let before = shared.settings.replace(settings);
+        shared.permits.resize(permits.unwrap_or(NonZeroUsize::MIN));
+        if before.limit_down != rate {
+            shared.limit_down.set_rate(rate.into());
+        }
+        shared.wake.notify_one();
     }
 
     /// The peers rows are fetched from; a change holds for whatever begins after it.
@@ -217,6 +233,10 @@ impl Downloads {
 }
 
 impl Shared {
+    fn settings(&self) -> Arc<Settings> {
+        self.settings.get()
+    }
+
     fn now(&self) -> Timestamp {
         self.clock.wall().into()
     }

@@ -30,6 +30,10 @@ pub fn wire(event: &Event<'_>) -> Option<Told> {
         }
         Event::DiskLow(room) => Some(Told { name: "disk.low", data: room_data(room) }),
         Event::DiskOk(room) => Some(Told { name: "disk.ok", data: room_data(room) }),
+        Event::ConfigReloaded(changes) => Some(Told {
+            name: "config.reloaded",
+            data: json!({ "applied": changes.live, "at_restart": changes.at_restart }),
+        }),
     }
 }
 

@@ -6,8 +6,10 @@ mod events;
 mod health;
 mod hosts;
 mod limits;
+mod system;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HeaderValue, LOCATION};
@@ -29,6 +31,7 @@ use crate::metrics::{self, Metrics};
 
 pub use hosts::AllowedHosts;
 pub use limits::Limits;
+pub use system::{Started, System};
 
 /// Everything the admin listener answers.
 pub struct AdminApi {
@@ -38,7 +41,9 @@ pub struct AdminApi {
     events: Arc<Events>,
     limits: Limits,
     keys: Keys,
-    options: AdminOptions,
+    metrics_key: AtomicBool,
+    allowed_hosts: AllowedHosts,
+    system: System,
     router: Router<Route>,
 }
 
@@ -70,6 +75,8 @@ enum Route {
     SetLimits,
     Shares,
     Rescan,
+    System,
+    Reload,
 }
 
 impl Route {
@@ -89,6 +96,7 @@ impl AdminApi {
         limits: Limits,
         keys: Keys,
         options: AdminOptions,
+        system: System,
     ) -> Arc<Self> {
         let router = Router::new()
             .get("/healthz", Route::Health)
@@ -107,8 +115,30 @@ impl AdminApi {
             .get("/api/v1/limits", Route::Limits)
             .on(Method::PUT, "/api/v1/limits", Route::SetLimits)
             .get("/api/v1/shares", Route::Shares)
-            .on(Method::POST, "/api/v1/shares/{name}/rescan", Route::Rescan);
-        Arc::new(Self { downloads, library, metrics, events, limits, keys, options, router })
+            .on(Method::POST, "/api/v1/shares/{name}/rescan", Route::Rescan)
+            .get("/api/v1/system", Route::System)
+            .on(Method::POST, "/api/v1/system/reload", Route::Reload);
+        let AdminOptions { metrics_key, allowed_hosts } = options;
+        let metrics_key = AtomicBool::new(metrics_key);
+        Arc::new(Self {
+            downloads,
+            library,
+            metrics,
+            events,
+            limits,
+            keys,
+            metrics_key,
+            allowed_hosts,
+            system,
+            router,
+        })
+    }
+
+    /// Changes who may speak to it, from the next request on.
+    pub fn reconfigure(&self, require_key: bool, metrics_key: bool, allowed_hosts: Vec<String>) {
+        self.keys.set_required(require_key);
+        self.metrics_key.store(metrics_key, Ordering::Relaxed);
+        self.allowed_hosts.replace(allowed_hosts);
     }
 
     /// Answers one request.
@@ -150,8 +180,8 @@ impl AdminApi {
         if route.is_some_and(Route::is_probe) {
             return Ok(());
         }
-        self.options.allowed_hosts.check(headers)?;
-        if route == Some(Route::Metrics) && !self.options.metrics_key {
+        self.allowed_hosts.check(headers)?;
+        if route == Some(Route::Metrics) && !self.metrics_key.load(Ordering::Relaxed) {
             return Ok(());
         }
         self.keys.authenticate(headers).map(drop).map_err(|refusal| {
@@ -197,6 +227,8 @@ impl AdminApi {
             Route::SetLimits => limits::set(&self.limits, Document::read(request).await?),
             Route::Shares => Ok(self.shares()),
             Route::Rescan => self.rescan(params.get("name")).await,
+            Route::System => Ok(system::show(&self.system, &self.downloads, &self.limits).await),
+            Route::Reload => system::reload(&self.system).await,
         }
     }
 

@@ -89,6 +89,16 @@ impl PeerApi {
         Arc::new(Self { library, keys, events, options, router })
     }
 
+    /// How it presents and guards itself; what is shared in it can be changed while it answers.
+    pub fn options(&self) -> &PeerOptions {
+        &self.options
+    }
+
+    /// Who may ask.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     /// Answers one request. Bodies of requests are not read: nothing here takes one.
     ///
     /// # Cancel safety
