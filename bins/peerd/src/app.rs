@@ -147,8 +147,8 @@ impl App {
             Arc::clone(&metrics),
             Arc::clone(&events),
             limits,
-            Keys::new(config.admin.require_key, [admin_key]),
             AdminOptions {
+                keys: Keys::new(config.admin.require_key, [admin_key]),
                 metrics_key: config.admin.metrics_key && config.admin.require_key,
                 allowed_hosts: AllowedHosts::new(config.admin.allowed_hosts.clone()),
             },

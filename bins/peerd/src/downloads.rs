@@ -8,6 +8,7 @@
 //! Nothing here knows HTTP routes, the command line or where the configuration came from.
 
 mod disk;
+mod history;
 mod intake;
 mod ledger;
 mod lookout;
@@ -39,6 +40,7 @@ use self::disk::Disk;
 use crate::current::Current;
 use crate::events::{Event, Events, Step, Subject};
 
+pub use history::HistoryView;
 pub use intake::{AddError, AddRequest, Source};
 pub use orders::OrderError;
 pub use peers::{Peer, Peers, UnusablePeer};

@@ -199,7 +199,10 @@ fn tell(error: &ReloadError) {
     }
     tracing::error!(
         error = %match error {
-            ReloadError::Config(errors) => format!("{} problems", errors.problems().len()),
+            ReloadError::Config(errors) => match errors.problems().len() {
+                1 => "1 problem".to_owned(),
+                count => format!("{count} problems"),
+            },
             error => error.to_string(),
         },
         "the configuration cannot be used; the old one stays in force"

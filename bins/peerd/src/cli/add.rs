@@ -107,7 +107,7 @@ impl Add {
         let id = row.get("id").and_then(Value::as_u64).unwrap_or_default();
         let path = format!("/downloads/{id}");
         let mut told = Told::default();
-        let mut bar = Bar::new(&title(row), !self.json && global.is_lively(), global.quiet || self.json);
+        let mut bar = Bar::new(&title(row), global.look().filter(|_| !self.json), global.quiet || self.json);
         let clock = TokioClock;
         let mut silent_since = None;
         loop {

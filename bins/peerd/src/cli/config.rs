@@ -42,7 +42,6 @@ impl StateDir {
         Sources::from_process(file, overrides).map_err(|error| fail(Exit::General, error))
     }
 
-    #[allow(dead_code)]
     pub(super) fn is_given(&self) -> bool {
         self.state_dir.is_some()
     }

@@ -25,7 +25,7 @@ pub(super) struct Serve {
     /// Address for the owner [default: 127.0.0.1:5281]
     #[arg(long, value_name = "ADDR")]
     admin_listen: Option<SocketAddr>,
-    /// Directory for the database and the admin key
+    /// Directory for the database and the admin key [default: ~/.local/state/peerd]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
     /// Directory for finished downloads [default: completed in the state directory]

@@ -151,7 +151,7 @@ impl DownloadView {
     }
 }
 
-fn text(at: Timestamp) -> String {
+pub(super) fn text(at: Timestamp) -> String {
     rfc3339(SystemTime::from(at))
 }
 

@@ -48,8 +48,10 @@ pub struct AdminApi {
 }
 
 /// Who may speak to the admin API.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct AdminOptions {
+    /// The keys that open it.
+    pub keys: Keys,
     /// Whether `/metrics` wants the key.
     pub metrics_key: bool,
     /// Names the listener may be reached under.
@@ -64,6 +66,7 @@ enum Route {
     List,
     Add,
     Show,
+    History,
     Patch,
     Delete,
     Pause,
@@ -87,14 +90,13 @@ impl Route {
 }
 
 impl AdminApi {
-    /// Serves `downloads` and what surrounds them to the holder of a key in `keys`.
+    /// Serves `downloads` and what surrounds them to whoever `options` let in.
     pub fn new(
         downloads: Downloads,
         library: Arc<Library>,
         metrics: Arc<Metrics>,
         events: Arc<Events>,
         limits: Limits,
-        keys: Keys,
         options: AdminOptions,
         system: System,
     ) -> Arc<Self> {
@@ -105,6 +107,7 @@ impl AdminApi {
             .get("/api/v1/downloads", Route::List)
             .on(Method::POST, "/api/v1/downloads", Route::Add)
             .get("/api/v1/downloads/{id}", Route::Show)
+            .get("/api/v1/downloads/{id}/history", Route::History)
             .on(Method::PATCH, "/api/v1/downloads/{id}", Route::Patch)
             .on(Method::DELETE, "/api/v1/downloads/{id}", Route::Delete)
             .on(Method::POST, "/api/v1/downloads/{id}/pause", Route::Pause)
@@ -118,7 +121,7 @@ impl AdminApi {
             .on(Method::POST, "/api/v1/shares/{name}/rescan", Route::Rescan)
             .get("/api/v1/system", Route::System)
             .on(Method::POST, "/api/v1/system/reload", Route::Reload);
-        let AdminOptions { metrics_key, allowed_hosts } = options;
+        let AdminOptions { keys, metrics_key, allowed_hosts } = options;
         let metrics_key = AtomicBool::new(metrics_key);
         Arc::new(Self {
             downloads,
@@ -148,16 +151,9 @@ impl AdminApi {
     pub async fn handle(
         self: Arc<Self>,
         request: Request<Incoming>,
-        connection: Arc<ConnectionInfo>,
+        _connection: Arc<ConnectionInfo>,
     ) -> Response<Body> {
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let response = self.answer(request).await.unwrap_or_else(Problem::into_response);
-        let status = response.status().as_u16();
-        match status {
-            500.. => tracing::error!(peer = %connection.peer, %method, path, status, "answered"),
-            _ => tracing::debug!(peer = %connection.peer, %method, path, status, "answered"),
-        }
-        response
+        self.answer(request).await.unwrap_or_else(Problem::into_response)
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Problem> {
@@ -208,6 +204,7 @@ impl AdminApi {
             Route::List => downloads::list(&self.downloads, &query).await,
             Route::Add => downloads::add(&self.downloads, Document::read(request).await?).await,
             Route::Show => downloads::show(&self.downloads, params).await,
+            Route::History => downloads::history(&self.downloads, params).await,
             Route::Patch => downloads::patch(&self.downloads, params, Document::read(request).await?).await,
             Route::Delete => downloads::delete(&self.downloads, params, &query).await,
             Route::Pause => {
