@@ -118,13 +118,6 @@ impl PeerApi {
         };
         let response = answer.unwrap_or_else(Problem::into_response);
         self.events.answered(label, response.status());
-        tracing::debug!(
-            peer = %connection.peer,
-            method = %parts.method,
-            path = parts.uri.path(),
-            status = response.status().as_u16(),
-            "answered"
-        );
         response
     }
 
