@@ -317,7 +317,10 @@ fn server_options(config: &Config) -> ServerOptions {
 
 async fn bind(addresses: &[SocketAddr], options: ServerOptions) -> Result<Server, StartError> {
     Server::bind(addresses, options).await.map_err(|error| {
-        let message = format!("{}; is another daemon running?", resume_fetch::describe(&error));
+        let message = format!(
+            "{}; is another daemon running? choose another address, or port 0 for a free one",
+            resume_fetch::describe(&error)
+        );
         StartError { exit: Exit::General, message }
     })
 }
@@ -398,18 +401,28 @@ impl From<anyhow::Error> for StartError {
 
 impl From<LockError> for StartError {
     fn from(error: LockError) -> Self {
-        let exit = match &error {
-            LockError::Held { .. } => Exit::TryLater,
-            _ => Exit::LocalIo,
-        };
-        Self { exit, message: resume_fetch::describe(&error) }
+        let said = resume_fetch::describe(&error);
+        match &error {
+            LockError::Held { .. } => Self {
+                exit: Exit::TryLater,
+                message: format!(
+                    "{said}; stop that one first, or give this one a place of its own: --state-dir DIR"
+                ),
+            },
+            _ => Self { exit: Exit::LocalIo, message: said },
+        }
     }
 }
 
 impl From<OpenError> for StartError {
     fn from(error: OpenError) -> Self {
-        let exit = if error.is_bad_file() { Exit::Data } else { Exit::LocalIo };
-        Self { exit, message: resume_fetch::describe(&error) }
+        let said = resume_fetch::describe(&error);
+        if !error.is_bad_file() {
+            return Self { exit: Exit::LocalIo, message: said };
+        }
+        let message =
+            format!("{said}; see what is left of it with: peerd db check, or put a backup in its place");
+        Self { exit: Exit::Data, message }
     }
 }
 

@@ -74,7 +74,9 @@ impl Add {
                 .what
                 .split_once('/')
                 .filter(|(peer, item)| !peer.is_empty() && !item.is_empty())
-                .ok_or_else(|| format!("{}: neither PEER/ITEM nor an http(s) URL", self.what))?;
+                .ok_or_else(|| {
+                    format!("{}: neither PEER/ITEM nor an http(s) URL; see: peerd add --help", self.what)
+                })?;
             json!({ "peer": peer, "item": item })
         };
         body["priority"] = self.priority.into();

@@ -320,7 +320,10 @@ mod tests {
         let bars = Bars::new(Some(look), false);
         let among = bars.among.as_ref().unwrap();
         among.bars.set_draw_target(ProgressDrawTarget::hidden());
-        let counts = || (among.crowd().shown, among.crowd().hidden);
+        let counts = || {
+            let crowd = among.crowd();
+            (crowd.shown, crowd.hidden)
+        };
         let mut ten: Vec<_> = (0..10).map(|n| bars.add(&format!("file {n}"))).collect();
         ten.iter_mut().for_each(|bar| bar.update(0, Some(100), 0.0, None));
         assert_eq!(counts(), (0, 0), "what does not move needs no room");

@@ -57,6 +57,11 @@ impl Daemon {
         }
         let base =
             base.ok_or_else(|| usage("the configuration names no admin address; give --url".to_owned()))?;
+        if url::Url::parse(&base).map_or(true, |url| !matches!(url.scheme(), "http" | "https")) {
+            return Err(usage(format!(
+                "{base} is not the address of a daemon; write --url http://HOST:PORT"
+            )));
+        }
         let key = key_file.map(|path| read_key(&path, explicit)).transpose()?.flatten();
         let client = reqwest::Client::builder()
             .no_proxy()

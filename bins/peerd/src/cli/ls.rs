@@ -12,7 +12,7 @@ use crate::exit::Exit;
 /// List the daemon's downloads.
 #[derive(Debug, Args)]
 pub(super) struct Ls {
-    /// Only downloads in this state, or in one of several with commas: queued, downloading, waiting, paused, failed, …
+    /// Only downloads in this state, such as failed; several with commas
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
     /// Only downloads from this peer

@@ -52,6 +52,11 @@ impl Loaded {
     /// # Errors
     /// What is good by itself and wrong beside those values, such as a share around a directory that is still in use.
     pub(crate) fn beside(&self, started: &Self) -> Result<Config, ConfigErrors> {
+        if let (Some(file), None) = (&started.file, &self.file) {
+            // Without a file the defaults would hold: no shares, no keys, no peers. Nobody means that.
+            let message = format!("the configuration file {} is gone", file.display());
+            return Err(one_problem(&message));
+        }
         let (mut table, before) = (self.table(), started.table());
         for key in keys().filter(|key| !key.is_live()) {
             for path in key.paths_in(&before).into_iter().chain(key.paths_in(&table)) {

@@ -153,6 +153,15 @@ impl Verdict {
                 "must not be the directory of finished downloads",
             ));
         }
+        // Only a warning: what is not mounted yet lies on another filesystem than it will.
+        if let (Some(a), Some(b)) = (device(&paths.downloads), device(&paths.incomplete))
+            && a != b
+        {
+            let (dir, incomplete) = (path("downloads.dir"), path("downloads.incomplete_dir"));
+            let message = "on another filesystem than downloads.incomplete_dir: peerd serve refuses to start";
+            let help = "a finished file is moved into place in one step; put both on one filesystem";
+            self.warn(Finding::between(&dir, &incomplete, message).help(help));
+        }
         self.positive("downloads.max_concurrent", downloads.max_concurrent);
         self.positive("downloads.max_attempts", downloads.max_attempts);
         if !(1..=16).contains(&downloads.connections) {
@@ -235,6 +244,12 @@ pub(crate) fn check_directory(path: &Path) -> Result<(), String> {
         Ok(_) => Err(format!("{} is not a directory", path.display())),
         Err(error) => Err(format!("{}: {error}", path.display())),
     }
+}
+
+/// The filesystem of a directory, or of the nearest one around it that exists.
+fn device(dir: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    dir.ancestors().find_map(|dir| fs::metadata(dir).ok()).map(|metadata| metadata.dev())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use super::{reload, reloaded};
-use crate::support::{Home, KEY};
+use crate::support::{Daemon, Home, KEY, program};
 
 #[tokio::test]
 async fn every_problem_is_named_and_the_old_configuration_stays_whole() {
@@ -70,6 +70,24 @@ async fn a_directory_still_in_use_is_not_shared() {
     assert_eq!(refused.problem(), "config-invalid", "{refused:?}");
     assert!(refused.body.contains("contains the downloads directory"), "{refused:?}");
     assert_eq!(daemon.get("/api/v1/shares").await.json(), json!({ "shares": [] }));
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_is_not_taken_for_one_that_sets_nothing() {
+    let home = Home::sharing();
+    let written = home.write_config();
+    let found = home.path("user/.config/peerd/peerd.toml");
+    std::fs::create_dir_all(home.path("user/.config/peerd")).expect("a directory");
+    std::fs::rename(written, &found).expect("a file to move");
+    let mut command = program(&home.path("user"), ["serve", "--state-dir"]);
+    command.arg(home.state());
+    let daemon = Daemon::start(&home, command).await;
+    assert_eq!(daemon.ask("/handshake").await.status, 200);
+    std::fs::remove_file(&found).expect("a file to delete");
+    let refused = daemon.post("/api/v1/system/reload", &json!({})).await;
+    assert_eq!(refused.problem(), "config-invalid", "{refused:?}");
+    assert!(refused.body.contains("is gone"), "{refused:?}");
+    assert_eq!(daemon.ask("/handshake").await.status, 200);
 }
 
 #[tokio::test]
