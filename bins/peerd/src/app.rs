@@ -17,21 +17,24 @@ use resume_fetch::{Fetcher, ReqwestTransport, Transport};
 use retry_kit::{Clock, RateLimiter, SharedClock, TokioClock};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Loaded, ResolvedPaths};
+use crate::config::{Config, Loaded, ResolvedPaths, Sources};
+use crate::current::Current;
 use crate::downloads::{Downloads, Peers, Settings};
 use crate::events::Events;
 use crate::exit::Exit;
-use crate::http::admin::{AdminApi, AdminOptions, AllowedHosts, Limits};
-use crate::http::auth::{Key, KeyDigest, KeySpec, Keys, Refusal};
+use crate::http::admin::{AdminApi, AdminOptions, AllowedHosts, Limits, Started, System};
+use crate::http::auth::{Key, KeyDigest, Keys, Refusal};
 use crate::http::client_address::TrustedProxies;
 use crate::http::events::ServeEvents;
 use crate::http::failed_limit::FailedLimit;
 use crate::http::key_slots::KeySlots;
 use crate::http::peer::{PeerApi, PeerOptions};
 use crate::http::server::{Server, ServerOptions};
-use crate::library::{Library, Scope, ShareSpec};
+use crate::library::{Library, Scope};
 use crate::metrics::{self, Metrics};
+use crate::reload::{Asked, Reloader, Reloads, inbound_keys, share_specs};
 use crate::state_dir;
+use crate::telemetry::Logging;
 
 pub use self::vital::Lost;
 use self::vital::Vital;
@@ -47,6 +50,7 @@ pub struct App {
     library: Arc<Library>,
     peer: (Server, Arc<PeerApi>),
     admin: (Server, Arc<AdminApi>),
+    reloading: (Reloader, Reloads, Asked),
     grace: Duration,
     facts: Facts,
 }
@@ -96,12 +100,13 @@ impl RunError {
 }
 
 impl App {
-    /// Opens, wires and binds. Nothing is served or downloaded yet.
+    /// Opens, wires and binds. Nothing is served or downloaded yet. A reload reads `sources` again and may change the
+    /// level of `logging`.
     ///
     /// # Errors
     /// [`StartError`] names the path or address that is in the way.
-    pub async fn build(loaded: Loaded) -> Result<Self, StartError> {
-        let Loaded { config, paths, .. } = loaded;
+    pub async fn build(loaded: Loaded, sources: Sources, logging: Logging) -> Result<Self, StartError> {
+        let (config, paths) = (loaded.config.clone(), loaded.paths.clone());
         let clock: SharedClock = Arc::new(TokioClock);
         state_dir::create_private(&paths.state)?;
         let mut locks = vec![StateLock::acquire(&paths.state)?];
@@ -129,6 +134,11 @@ impl App {
             downloads(&config, &paths, registry.clone(), Arc::clone(&clock), Arc::clone(&events))?;
         let upload = RateLimiter::new(Arc::clone(&clock), NonZeroU64::new(config.limits.up.bytes()).into());
         let limits = Limits { down: downloads.limit_down().clone(), up: upload.clone() };
+        let options = server_options(&config);
+        let peer_server = bind(&config.server.listen, options.clone()).await?;
+        let admin_server = bind(&config.admin.listen, options).await?;
+        let (reloads, asked) = Reloads::new();
+        let last_read = Arc::new(Current::new(loaded.clone()));
         let admin_key =
             Key { name: "admin".to_owned(), digest: KeyDigest::of(key.expose()), scope: Scope::All };
         let admin = AdminApi::new(
@@ -137,21 +147,38 @@ impl App {
             Arc::clone(&metrics),
             Arc::clone(&events),
             limits,
-            Keys::new(config.admin.require_key, [admin_key]),
             AdminOptions {
+                keys: Keys::new(config.admin.require_key, [admin_key]),
                 metrics_key: config.admin.metrics_key && config.admin.require_key,
                 allowed_hosts: AllowedHosts::new(config.admin.allowed_hosts.clone()),
+            },
+            System {
+                node: node_name(),
+                peer_addrs: peer_server.local_addrs().to_vec(),
+                admin_addrs: admin_server.local_addrs().to_vec(),
+                loaded: Arc::clone(&last_read),
+                reloads: reloads.clone(),
+                started: Started::now(Arc::clone(&clock)),
             },
         );
         let peer = PeerApi::new(
             Arc::clone(&library),
-            Arc::new(inbound_keys(&config)),
+            Arc::new(Keys::new(config.auth.require_key, inbound_keys(&config))),
             Arc::new(ServeMetrics(metrics)),
-            peer_options(&config, upload),
+            peer_options(&config, upload.clone()),
         );
-        let options = server_options(&config);
-        let peer_server = bind(&config.server.listen, options.clone()).await?;
-        let admin_server = bind(&config.admin.listen, options).await?;
+        let reloader = Reloader {
+            sources,
+            started: loaded,
+            loaded: last_read,
+            logging,
+            downloads: downloads.clone(),
+            library: Arc::clone(&library),
+            upload,
+            peer: Arc::clone(&peer),
+            admin: Arc::clone(&admin),
+            events: Arc::clone(&events),
+        };
         Ok(Self {
             _locks: locks,
             registry,
@@ -161,6 +188,7 @@ impl App {
             library,
             peer: (peer_server, peer),
             admin: (admin_server, admin),
+            reloading: (reloader, reloads, asked),
             grace: config.server.shutdown_grace,
             facts: Facts { state: paths.state, shares: config.shares.len(), peers: config.peers.len() },
         })
@@ -173,7 +201,9 @@ impl App {
     /// When the queue cannot be recovered, or [`RunError`] says what was lost.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
         self.introduce();
-        let Self { registry, downloads, events, clock, library, peer, admin, grace, _locks, .. } = self;
+        let Self {
+            registry, downloads, events, clock, library, peer, admin, grace, reloading, _locks, ..
+        } = self;
         let numbers = tokio::spawn({
             let (events, registry, clock) = (Arc::clone(&events), registry.clone(), Arc::clone(&clock));
             async move { events.keep_numbers(&registry, &clock).await }
@@ -191,6 +221,8 @@ impl App {
             server.run(move |request, info| Arc::clone(&api).handle(request, info), stop.clone())
         });
         vital.spawn("watch over the shares", library.watch(RESCAN, stop.clone()));
+        let (reloader, _, asked) = reloading;
+        let reloading = tokio::spawn(reloader.run(asked));
         let outcome = tokio::select! {
             () = shutdown => Ok(()),
             error = registry.failed() => Err(RunError::Registry(error)),
@@ -206,12 +238,18 @@ impl App {
         downloads.stop(grace).await;
         vital.join().await;
         numbers.abort();
+        reloading.abort();
         if let Err(error) = events.finish(&registry, &clock).await {
             tracing::warn!(error = %resume_fetch::describe(&error), "the next start skips some event numbers");
         }
         registry.close().await;
         tracing::info!("stopped");
         outcome
+    }
+
+    /// Where a reload of the configuration is asked for.
+    pub fn reloads(&self) -> Reloads {
+        self.reloading.1.clone()
     }
 
     /// One line per fact, with the next command to type.
@@ -236,14 +274,7 @@ impl App {
 }
 
 fn library(config: &Config, clock: SharedClock) -> anyhow::Result<Library> {
-    let specs = config.shares.iter().map(|(name, share)| ShareSpec {
-        name: name.clone(),
-        root: share.path.clone(),
-        include: share.include.clone(),
-        exclude: share.exclude.clone(),
-        follow_symlinks: share.follow_symlinks,
-    });
-    Ok(Library::new(specs.collect(), move || clock.wall())?)
+    Ok(Library::new(share_specs(config), move || clock.wall())?)
 }
 
 fn downloads(
@@ -262,17 +293,6 @@ fn downloads(
     let mut rng = fastrand::Rng::new();
     let fetcher = Fetcher::new(transport, Arc::clone(&clock), rng.fork());
     Ok(Downloads::new(registry, settings, peers, fetcher, clock, events, rng))
-}
-
-fn inbound_keys(config: &Config) -> Keys {
-    let keys = config.keys.iter().map(|(name, key)| {
-        Key::from(&KeySpec {
-            name: name.clone(),
-            secret: key.secret.expose().to_owned(),
-            shares: key.shares.clone(),
-        })
-    });
-    Keys::new(config.auth.require_key, keys)
 }
 
 fn peer_options(config: &Config, upload: RateLimiter) -> PeerOptions {
@@ -297,7 +317,10 @@ fn server_options(config: &Config) -> ServerOptions {
 
 async fn bind(addresses: &[SocketAddr], options: ServerOptions) -> Result<Server, StartError> {
     Server::bind(addresses, options).await.map_err(|error| {
-        let message = format!("{}; is another daemon running?", resume_fetch::describe(&error));
+        let message = format!(
+            "{}; is another daemon running? choose another address, or port 0 for a free one",
+            resume_fetch::describe(&error)
+        );
         StartError { exit: Exit::General, message }
     })
 }
@@ -378,18 +401,28 @@ impl From<anyhow::Error> for StartError {
 
 impl From<LockError> for StartError {
     fn from(error: LockError) -> Self {
-        let exit = match &error {
-            LockError::Held { .. } => Exit::TryLater,
-            _ => Exit::LocalIo,
-        };
-        Self { exit, message: resume_fetch::describe(&error) }
+        let said = resume_fetch::describe(&error);
+        match &error {
+            LockError::Held { .. } => Self {
+                exit: Exit::TryLater,
+                message: format!(
+                    "{said}; stop that one first, or give this one a place of its own: --state-dir DIR"
+                ),
+            },
+            _ => Self { exit: Exit::LocalIo, message: said },
+        }
     }
 }
 
 impl From<OpenError> for StartError {
     fn from(error: OpenError) -> Self {
-        let exit = if error.is_bad_file() { Exit::Data } else { Exit::LocalIo };
-        Self { exit, message: resume_fetch::describe(&error) }
+        let said = resume_fetch::describe(&error);
+        if !error.is_bad_file() {
+            return Self { exit: Exit::LocalIo, message: said };
+        }
+        let message =
+            format!("{said}; see what is left of it with: peerd db check, or put a backup in its place");
+        Self { exit: Exit::Data, message }
     }
 }
 

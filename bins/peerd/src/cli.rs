@@ -6,14 +6,17 @@ mod add;
 mod bars;
 mod client;
 mod config;
+mod db;
 mod demo;
 mod get;
 mod healthcheck;
 mod limits;
 mod ls;
+mod manual;
 mod orders;
 mod serve;
 mod share;
+mod show;
 mod signals;
 mod stream;
 mod watch;
@@ -22,14 +25,15 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::orders::Verb;
 use crate::exit::Exit;
 
 /// Moves large files between machines that trust each other, over plain HTTP, so that nothing is ever lost.
 #[derive(Debug, Parser)]
-#[command(name = "peerd", version, about, after_help = FIRST_STEPS, max_term_width = 110)]
+#[command(name = "peerd", version, about, after_help = FIRST_STEPS, after_long_help = EXIT_CODES,
+          max_term_width = 110)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -44,8 +48,24 @@ First steps:
   peerd get http://host/film.mkv        one resumable download, no daemon needed
   peerd add bob/ITEM --wait             queue a download in the running daemon";
 
+const EXIT_CODES: &str = "\
+First steps:
+  peerd demo                            watch a transfer being killed half-way and finish all the same
+  peerd serve --share ~/Videos          share a folder and download from peers
+  peerd get http://host/film.mkv        one resumable download, no daemon needed
+  peerd add bob/ITEM --wait             queue a download in the running daemon
+
+Exit codes:
+  0 done, 1 general, 2 usage, 3 some of several failed, 4 no such id or name, 5 download failed for good,
+  65 bytes or database damaged, 69 daemon or peer unreachable, 74 local disk, 75 try later, 77 key refused,
+  78 configuration invalid, 130 and 143 interrupted with state kept";
+
 /// Where the options stand that every command takes.
 const GENERAL: &str = "General";
+/// Where those stand that say where the daemon is.
+const DAEMON: &str = "Daemon";
+/// Commands that never ask a daemon.
+const WITHOUT_DAEMON: &[&str] = &["serve", "demo", "check-config", "config", "completions", "man", "version"];
 
 /// Options every command takes.
 #[derive(Debug, Args)]
@@ -61,11 +81,11 @@ struct Global {
         value_name = "URL",
         env = "PEERD_URL",
         hide_env_values = true,
-        help_heading = "Daemon"
+        help_heading = DAEMON
     )]
     url: Option<String>,
     /// File with the key to send; the key of our own daemon is found by itself
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Daemon")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = DAEMON)]
     api_key_file: Option<PathBuf>,
     /// Say more (repeat for more)
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet", help_heading = GENERAL)]
@@ -98,8 +118,8 @@ enum Command {
     Add(add::Add),
     /// List the daemon's downloads
     Ls(ls::Ls),
-    /// Show one download
-    Show(ls::Show),
+    /// Show one download: how it stands, its attempts, and what happened to it
+    Show(show::Show),
     /// Follow downloads as they go on
     Watch(watch::Watch),
     /// Set downloads aside; what they have is kept
@@ -110,7 +130,7 @@ enum Command {
     Retry(orders::Order),
     /// Give downloads up, and their unfinished bytes; the rows stay
     Cancel(orders::Order),
-    /// Forget downloads
+    /// Forget downloads, with their unfinished bytes; a finished file stays
     Rm(orders::Rm),
     /// Move a download forward or back in the queue
     Priority(orders::Priority),
@@ -122,8 +142,14 @@ enum Command {
     Healthcheck(healthcheck::Healthcheck),
     /// Check the configuration and name every problem
     CheckConfig(config::CheckConfig),
-    /// Look at the configuration
+    /// Look at the configuration, or write a first one
     Config(config::ConfigCommand),
+    /// Check the database, or copy it
+    Db(db::Db),
+    /// Print what your shell needs to complete commands and options
+    Completions(manual::Completions),
+    /// Print the manual page, or write the pages of all commands
+    Man(manual::Man),
     /// Print the version
     Version(Version),
 }
@@ -142,8 +168,38 @@ pub fn main() -> ExitCode {
     run(std::env::args_os()).into()
 }
 
+/// The command line itself, for manuals and completions.
+pub fn command() -> clap::Command {
+    let mut command = Cli::command();
+    // Only now have the options every command takes reached every command.
+    command.build();
+    for name in WITHOUT_DAEMON {
+        command = command.mut_subcommand(*name, hide_daemon_options);
+    }
+    command
+}
+
+/// Takes what says where the daemon is out of the help of a command that never asks one.
+fn hide_daemon_options(mut command: clap::Command) -> clap::Command {
+    for name in command.get_subcommands().map(|below| below.get_name().to_owned()).collect::<Vec<_>>() {
+        if name != "help" {
+            command = command.mut_subcommand(name, hide_daemon_options);
+        }
+    }
+    command.mut_args(|arg| {
+        let about_daemon = arg.get_help_heading() == Some(DAEMON);
+        if about_daemon { arg.hide(true) } else { arg }
+    })
+}
+
+fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let mut command = command();
+    let mut matches = command.try_get_matches_from_mut(arguments)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
 fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match parse(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
@@ -170,6 +226,9 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Healthcheck(command) => block_on(command.run(&global)),
         Command::CheckConfig(command) => command.run(&global),
         Command::Config(command) => command.run(&global),
+        Command::Db(command) => block_on(command.run(&global)),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(&global),
         Command::Version(Version { json: false }) => say(env!("CARGO_PKG_VERSION")),
         Command::Version(Version { json: true }) => {
             say(&serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }).to_string())
@@ -206,10 +265,17 @@ fn block_on(work: impl Future<Output = Exit>) -> Exit {
 }
 
 impl Global {
-    /// Whether a moving bar is wanted on stderr.
-    fn is_lively(&self) -> bool {
+    /// The terminal for moving bars on stderr, if there is one and they are wanted.
+    fn look(&self) -> Option<bars::Look> {
         use std::io::IsTerminal;
-        !self.quiet && std::io::stderr().is_terminal()
+        let dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+        if self.quiet || dumb || !std::io::stderr().is_terminal() {
+            return None;
+        }
+        // One that does not tell its size is taken for the usual one.
+        let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok().filter(|size| size.ws_col > 0);
+        let (width, height) = size.map_or((80, 24), |size| (size.ws_col.into(), size.ws_row.into()));
+        Some(bars::Look { width, height, colour: self.is_colourful() })
     }
 
     /// Whether colours are wanted on stderr.
@@ -227,7 +293,6 @@ impl Global {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_sound() {

@@ -1,10 +1,11 @@
 //! The configuration: TOML through figment, defaults < file < environment < flags.
 //!
 //! [`Config::load`] is a function of its [`Sources`]: it reads the configuration file and the secrets it names, and
-//! nothing of the process. One serde struct stands for each section; [`KEYS`] is the table of every key there is.
+//! nothing of the process. One serde struct stands for each section; [`SECTIONS`] is the table of every key there is.
 //! Whatever is not right is reported, all at once and with its place, before a port is bound ([`ConfigErrors`]).
 
 mod byte_size;
+mod changes;
 mod downloads;
 mod duration;
 mod environment;
@@ -21,32 +22,37 @@ mod paths;
 mod peer_url;
 mod problem;
 mod secret;
+mod section;
 mod setting;
 mod sharing;
 mod sources;
+mod template;
 mod tries;
 mod units;
 mod validate;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
 pub use self::byte_size::ByteSize;
+pub use self::changes::Changes;
 pub use self::downloads::{DownloadsConfig, LimitsConfig, OnConflict};
 pub use self::duration::{format_duration, parse_duration};
 pub use self::flags::{Overrides, parse_share};
 pub use self::housekeeping::{LogConfig, LogFormat, LogLevel, RegistryConfig};
-pub use self::keys::{KEYS, Key};
+pub use self::keys::{Key, SECTIONS, keys};
 pub use self::listeners::{AdminConfig, AuthConfig, ServerConfig};
 pub use self::paths::ResolvedPaths;
 pub use self::peer_url::{PeerUrl, PeerUrlError};
 pub use self::problem::{ConfigErrors, Excerpt, Place, Problem};
 pub use self::secret::Secret;
+pub use self::section::Section;
 pub use self::sharing::{KeyConfig, PeerConfig, ShareConfig};
 pub use self::sources::Sources;
+pub use self::template::template;
 pub use self::tries::{Tries, TriesError};
 pub use self::units::UnitError;
 
@@ -104,35 +110,53 @@ pub struct Loaded {
     /// The directories and files of the daemon, filled in.
     pub paths: ResolvedPaths,
     origins: BTreeMap<KeyPath, Place>,
+    secrets: BTreeMap<KeyPath, Secret>,
 }
 
 impl Loaded {
-    /// Every setting in force with its origin, in the order of [`KEYS`]; secrets are masked.
+    /// Every setting in force with its origin, in the order of [`keys`]; secrets are masked.
     pub fn settings(&self) -> Vec<EffectiveSetting> {
+        let settings = self.paths_and_values().map(|(path, value)| EffectiveSetting {
+            origin: self.origins.get(&path).cloned().unwrap_or(Place::Default),
+            path: path.to_string(),
+            value,
+        });
+        settings.collect()
+    }
+
+    /// The directory or file an empty path stands for.
+    pub fn means(&self, path: &str) -> Option<&Path> {
+        let (configured, resolved) = match path {
+            "downloads.dir" => (&self.config.downloads.dir, &self.paths.downloads),
+            "downloads.incomplete_dir" => (&self.config.downloads.incomplete_dir, &self.paths.incomplete),
+            "registry.path" => (&self.config.registry.path, &self.paths.registry),
+            _ => return None,
+        };
+        configured.as_os_str().is_empty().then_some(resolved)
+    }
+
+    /// Every setting in force, secrets masked.
+    fn paths_and_values(&self) -> impl Iterator<Item = (KeyPath, Value)> {
         let table = toml::Table::try_from(&self.config).unwrap_or_default();
         let mut settings = Vec::new();
-        for key in KEYS {
+        for key in keys() {
             let mut steps = key.path().split('.');
             let (Some(section), Some(second)) = (steps.next(), steps.next()) else { continue };
             match (steps.next(), table.get(section).and_then(Value::as_table)) {
-                (None, _) => settings.extend(self.setting(&table, &[section, second])),
+                (None, _) => settings.extend(setting(&table, &[section, second])),
                 (Some(last), Some(entries)) => {
-                    settings.extend(
-                        entries.keys().filter_map(|name| self.setting(&table, &[section, name, last])),
-                    );
+                    settings
+                        .extend(entries.keys().filter_map(|name| setting(&table, &[section, name, last])));
                 }
                 (Some(_), None) => {}
             }
         }
-        settings
+        settings.into_iter()
     }
+}
 
-    fn setting(&self, table: &toml::Table, keys: &[&str]) -> Option<EffectiveSetting> {
-        let value = key_path::get(table, keys)?.clone();
-        let path = KeyPath::new(keys.iter().copied());
-        let origin = self.origins.get(&path).cloned().unwrap_or(Place::Default);
-        Some(EffectiveSetting { path: path.to_string(), value, origin })
-    }
+fn setting(table: &toml::Table, keys: &[&str]) -> Option<(KeyPath, Value)> {
+    Some((KeyPath::new(keys.iter().copied()), key_path::get(table, keys)?.clone()))
 }
 
 /// One setting in force.

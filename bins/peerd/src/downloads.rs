@@ -9,6 +9,7 @@
 
 mod content;
 mod disk;
+mod history;
 mod intake;
 mod ledger;
 mod lookout;
@@ -39,9 +40,11 @@ use tokio_util::task::TaskTracker;
 
 use self::disk::Disk;
 use self::readers::Readers;
+use crate::current::Current;
 use crate::events::{Event, Events, Step, Subject};
 
 pub use content::{ContentError, RowContent, RowSource};
+pub use history::HistoryView;
 pub use intake::{AddError, AddRequest, Source};
 pub use orders::OrderError;
 pub use peers::{Peer, Peers, UnusablePeer};
@@ -58,7 +61,7 @@ pub struct Downloads {
 /// What every part of the service works with.
 struct Shared {
     registry: Registry,
-    settings: Settings,
+    settings: Current<Settings>,
     peers: Peers,
     fetcher: Fetcher,
     clock: SharedClock,
@@ -146,7 +149,7 @@ impl Downloads {
             limit_down: RateLimiter::new(Arc::clone(&clock), settings.limit_down.into()),
             permits: Permits::new(permits),
             registry,
-            settings,
+            settings: Current::new(settings),
             peers,
             fetcher,
             clock,
@@ -171,7 +174,7 @@ impl Downloads {
     pub async fn start(&self) -> anyhow::Result<()> {
         recovery::recover(&self.shared).await?;
         self.shared.spawn_vital(upkeep::run(Arc::clone(&self.shared)));
-        if self.shared.settings.enabled {
+        if self.shared.settings().enabled {
             self.shared.spawn_vital(scheduler::run(Arc::clone(&self.shared)));
             self.shared.spawn_vital(recovery::watch_leases(Arc::clone(&self.shared)));
         }
@@ -204,8 +207,23 @@ impl Downloads {
     }
 
     /// The settings in force.
-    pub fn settings(&self) -> &Settings {
-        &self.shared.settings
+    pub fn settings(&self) -> Arc<Settings> {
+        self.shared.settings()
+    }
+
+    /// Puts other settings in force: rates and the number of permits at once, also for what runs; what a transfer was
+    /// begun with holds until its next attempt. A rate that is not changed here stays as it was set meanwhile.
+    ///
+    /// Whether anything is downloaded, and where to, is decided at the start: those of `settings` must be the same.
+    pub fn reconfigure(&self, settings: Settings) {
+        let shared = &self.shared;
+        let (permits, rate) = (NonZeroUsize::new(settings.max_concurrent), settings.limit_down);
+        let before = shared.settings.replace(settings);
+        shared.permits.resize(permits.unwrap_or(NonZeroUsize::MIN));
+        if before.limit_down != rate {
+            shared.limit_down.set_rate(rate.into());
+        }
+        shared.wake.notify_one();
     }
 
     /// The peers rows are fetched from; a change holds for whatever begins after it.
@@ -242,6 +260,10 @@ impl Running {
 }
 
 impl Shared {
+    fn settings(&self) -> Arc<Settings> {
+        self.settings.get()
+    }
+
     fn now(&self) -> Timestamp {
         self.clock.wall().into()
     }

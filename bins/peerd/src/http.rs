@@ -4,6 +4,7 @@
 //! [`peer::PeerApi`] on the public listener. Handlers look the path up in a [`router::Router`], find out who
 //! asks with [`auth::Keys`], and refuse with a [`problem::Problem`].
 
+mod access;
 pub mod admin;
 pub mod auth;
 pub mod body;

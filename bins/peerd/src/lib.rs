@@ -13,6 +13,7 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod current;
 pub mod downloads;
 pub mod events;
 pub mod exit;
@@ -20,5 +21,6 @@ pub mod failure;
 pub mod http;
 pub mod library;
 pub mod metrics;
+pub mod reload;
 pub mod state_dir;
 pub mod telemetry;

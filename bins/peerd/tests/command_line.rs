@@ -1,13 +1,21 @@
 //! The command line: what is printed where, and the code a run ends with.
 
+#[path = "command_line/configuration.rs"]
+mod configuration;
 #[path = "command_line/daemon.rs"]
 mod daemon;
+#[path = "command_line/database.rs"]
+mod database;
 #[path = "command_line/demo.rs"]
 mod demo;
 #[path = "command_line/get.rs"]
 mod get;
+#[path = "command_line/history.rs"]
+mod history;
 #[path = "command_line/killed.rs"]
 mod killed;
+#[path = "command_line/manual.rs"]
+mod manual;
 #[path = "command_line/serve.rs"]
 mod serve;
 mod support;

@@ -12,6 +12,7 @@ mod mistakes;
 mod secrets;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use peerd::config::{Config, ConfigErrors, Loaded, Overrides, Sources};
@@ -28,6 +29,7 @@ impl Bench {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let file = dir.path().join("peerd.toml");
         fs::write(&file, text).expect("the directory is writable");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("our own file");
         let overrides = Overrides { state_dir: Some(dir.path().join("state")), ..Overrides::default() };
         let sources = Sources {
             file: Some(file),

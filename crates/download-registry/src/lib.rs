@@ -11,6 +11,7 @@ mod event;
 mod filesystem;
 mod generation;
 mod history;
+mod inspection;
 mod layout;
 mod list;
 mod lock;
@@ -45,6 +46,7 @@ pub use self::{
     event::Event,
     generation::ResumePoint,
     history::{Attempt, LogPage, Transition},
+    inspection::Inspection,
     layout::Layout,
     list::{ListError, ListQuery, Page, Sort},
     lock::{LockError, StateLock},

@@ -2,7 +2,7 @@
 
 use std::{io, path::Path, time::Duration};
 
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, SqlitePool};
 
 use crate::{
     OpenError, Registry, StorageError, open,
@@ -52,26 +52,37 @@ impl Registry {
     ///
     /// Reads every page: about a second for 30 MiB.
     pub async fn check(&self) -> Result<Vec<String>, StorageError> {
-        let mut problems: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check")
-            .fetch_all(self.readers())
-            .await
-            .map_err(read_error)?;
-        problems.retain(|line| line != "ok");
-        let dangling =
-            sqlx::query("PRAGMA foreign_key_check").fetch_all(self.readers()).await.map_err(read_error)?;
-        if !dangling.is_empty() {
-            problems.push(format!("{} rows refer to rows that are not there", dangling.len()));
-        }
-        let drift: i64 = sqlx::query_scalar(DRIFT).fetch_one(self.readers()).await.map_err(read_error)?;
-        if drift > 0 {
-            problems.push(format!("{drift} downloads count other bytes than their ranges"));
-        }
-        let astray: i64 = sqlx::query_scalar(ASTRAY).fetch_one(self.readers()).await.map_err(read_error)?;
-        if astray > 0 {
-            problems.push(format!("{astray} downloads have another address than their first source"));
-        }
+        let mut problems = damage(self.readers()).await?;
+        problems.extend(contradictions(self.readers()).await?);
         Ok(problems)
     }
+}
+
+/// What SQLite itself finds wrong with a database.
+pub(crate) async fn damage(db: &SqlitePool) -> Result<Vec<String>, StorageError> {
+    let mut problems: Vec<String> =
+        sqlx::query_scalar("PRAGMA integrity_check").fetch_all(db).await.map_err(read_error)?;
+    problems.retain(|line| line != "ok");
+    let dangling = sqlx::query("PRAGMA foreign_key_check").fetch_all(db).await.map_err(read_error)?;
+    if !dangling.is_empty() {
+        problems.push(format!("{} rows refer to rows that are not there", dangling.len()));
+    }
+    Ok(problems)
+}
+
+/// What rows of the newest schema say against each other.
+pub(crate) async fn contradictions(db: &SqlitePool) -> Result<Vec<String>, StorageError> {
+    let mut problems = Vec::new();
+    for (count, what) in [
+        (DRIFT, "downloads count other bytes than their ranges"),
+        (ASTRAY, "downloads have another address than their first source"),
+    ] {
+        let found: i64 = sqlx::query_scalar(count).fetch_one(db).await.map_err(read_error)?;
+        if found > 0 {
+            problems.push(format!("{found} {what}"));
+        }
+    }
+    Ok(problems)
 }
 
 /// Published rows keep their length and drop their ranges; for all others both must agree.

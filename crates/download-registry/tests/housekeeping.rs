@@ -9,7 +9,7 @@
 mod common;
 
 use common::{at, open};
-use download_registry::{OpenError, Options, Registry};
+use download_registry::{Inspection, OpenError, Options, Registry};
 
 #[tokio::test]
 async fn a_backup_taken_while_writing_is_a_registry_of_its_own() {
@@ -88,4 +88,55 @@ async fn small_records_are_kept_by_kind_and_name() {
     assert!(r.remove_record("peer", "bob").await.unwrap());
     assert!(!r.remove_record("peer", "bob").await.unwrap());
     assert_eq!(r.record("key", "bob").await.unwrap().as_deref(), Some("hash"));
+}
+
+#[tokio::test]
+async fn a_registry_in_use_is_checked_and_copied_from_outside() {
+    let f = open().await;
+    let claim = f.begun("film").await;
+    f.durable(&claim, 0..10).await;
+    let inspection = Inspection::open(f.registry.path()).await.unwrap();
+    assert_eq!(inspection.check().await.unwrap(), [] as [String; 0]);
+    let copy = f.dir.path().join("copy.db");
+    inspection.backup(&copy).await.unwrap();
+    f.durable(&claim, 10..20).await;
+    inspection.backup(&copy).await.unwrap();
+    inspection.close().await;
+    let second = Registry::open(&copy, &Options::default()).await.unwrap();
+    assert_eq!(second.ranges(claim.download.id).await.unwrap(), [0..20]);
+    f.durable(&claim, 20..30).await;
+}
+
+#[tokio::test]
+async fn looking_at_a_registry_that_rests_leaves_no_trace() {
+    let f = open().await;
+    f.enqueue("film").await;
+    f.registry.close().await;
+    let names = || {
+        let entries = std::fs::read_dir(f.dir.path()).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let (path, before) = (f.registry.path().to_owned(), names());
+    let bytes = std::fs::read(&path).unwrap();
+    let inspection = Inspection::open(&path).await.unwrap();
+    assert!(inspection.check().await.unwrap().is_empty());
+    inspection.close().await;
+    assert_eq!((names(), std::fs::read(&path).unwrap()), (before, bytes));
+}
+
+#[tokio::test]
+async fn a_backup_from_outside_replaces_backups_and_nothing_else() {
+    let f = open().await;
+    let inspection = Inspection::open(f.registry.path()).await.unwrap();
+    let film = f.dir.path().join("film.mkv");
+    std::fs::write(&film, "a film").unwrap();
+    for path in [film.as_path(), f.registry.path()] {
+        let refused = inspection.backup(path).await.unwrap_err();
+        assert!(matches!(refused, OpenError::Io { .. }), "{refused:?}");
+    }
+    assert_eq!(std::fs::read(&film).unwrap(), b"a film");
+    let missing = Inspection::open(f.dir.path().join("missing.db")).await.unwrap_err();
+    assert!(matches!(missing, OpenError::Missing { .. }), "{missing:?}");
 }

@@ -74,7 +74,9 @@ impl Add {
                 .what
                 .split_once('/')
                 .filter(|(peer, item)| !peer.is_empty() && !item.is_empty())
-                .ok_or_else(|| format!("{}: neither PEER/ITEM nor an http(s) URL", self.what))?;
+                .ok_or_else(|| {
+                    format!("{}: neither PEER/ITEM nor an http(s) URL; see: peerd add --help", self.what)
+                })?;
             json!({ "peer": peer, "item": item })
         };
         body["priority"] = self.priority.into();
@@ -107,7 +109,7 @@ impl Add {
         let id = row.get("id").and_then(Value::as_u64).unwrap_or_default();
         let path = format!("/downloads/{id}");
         let mut told = Told::default();
-        let mut bar = Bar::new(&title(row), !self.json && global.is_lively(), global.quiet || self.json);
+        let mut bar = Bar::new(&title(row), global.look().filter(|_| !self.json), global.quiet || self.json);
         let clock = TokioClock;
         let mut silent_since = None;
         loop {

@@ -44,8 +44,10 @@ impl Daemon {
         if base.is_none() || key_file.is_none() {
             let sources = Sources::from_process(global.config.clone(), Overrides::default())
                 .map_err(|error| usage(error.to_string()))?;
-            let loaded = Config::load(&sources)
-                .map_err(|errors| CallError { exit: Exit::Config, message: errors.to_string() })?;
+            let loaded = Config::load(&sources).map_err(|errors| CallError {
+                exit: Exit::Config,
+                message: format!("{errors}\n\nwithout a sound configuration: --url URL --api-key-file FILE"),
+            })?;
             let listen = loaded.config.admin.listen.first().map(|address| format!("http://{address}"));
             // The key of our own daemon goes to our own daemon, whatever address somebody made us call.
             if base.as_deref().is_none_or(|base| is_ours(base, listen.as_deref())) {
@@ -55,6 +57,11 @@ impl Daemon {
         }
         let base =
             base.ok_or_else(|| usage("the configuration names no admin address; give --url".to_owned()))?;
+        if url::Url::parse(&base).map_or(true, |url| !matches!(url.scheme(), "http" | "https")) {
+            return Err(usage(format!(
+                "{base} is not the address of a daemon; write --url http://HOST:PORT"
+            )));
+        }
         let key = key_file.map(|path| read_key(&path, explicit)).transpose()?.flatten();
         let client = reqwest::Client::builder()
             .no_proxy()
@@ -128,18 +135,45 @@ impl Daemon {
             .or_else(|| text("title"))
             .unwrap_or_else(|| format!("the daemon answered {status}"));
         let kind = text("type").unwrap_or_default();
-        let (exit, message) = match (status.as_u16(), kind.trim_start_matches("urn:peerd:problem:")) {
-            (401, _) => (Exit::KeyRefused, format!("{said}; give its key with --api-key-file FILE")),
-            (403, _) => (Exit::KeyRefused, said),
+        let kind = kind.trim_start_matches("urn:peerd:problem:");
+        let exit = match (status.as_u16(), kind) {
+            (401 | 403, _) => Exit::KeyRefused,
             // The peer's 404, not ours.
-            (404, "item-unknown") | (413, _) => (Exit::Failed, said),
-            (404, _) => (Exit::NotFound, said),
-            (507, _) => (Exit::LocalIo, said),
-            (503, _) => (Exit::Unreachable, said),
-            _ => (Exit::General, said),
+            (404, "item-unknown") | (413, _) => Exit::Failed,
+            (404, _) => Exit::NotFound,
+            (507, _) => Exit::LocalIo,
+            (503, _) => Exit::Unreachable,
+            _ => Exit::General,
+        };
+        let message = match next_step(status, kind, problem) {
+            Some(step) => format!("{said}; {step}"),
+            None => said,
         };
         CallError { exit, message }
     }
+}
+
+/// What to type after a refusal.
+fn next_step(status: StatusCode, kind: &str, problem: &Value) -> Option<String> {
+    let step = match (status.as_u16(), kind) {
+        (401, _) => "give its key with --api-key-file FILE",
+        (_, "download-unknown") => "see the ids with: peerd ls",
+        (_, "peer-unknown") => "see which are configured with: peerd config show",
+        (_, "share-unknown") => "see the shares with: peerd share ls",
+        (_, "item-unknown") => "ask the peer what it offers",
+        (_, "wrong-state") => "see how it stands with: peerd show ID",
+        (_, "destination-exists") => "give it another name with --filename NAME",
+        (_, "destination-active") => {
+            let id = problem.get("download_id").and_then(Value::as_u64)?;
+            return Some(format!("see it with: peerd show {id}"));
+        }
+        (_, "too-large") => "the bound is downloads.max_size; see it with: peerd config show",
+        (_, "disk-full") => "make room, or set downloads.dir to a larger disk; then the same again",
+        (503, _) => "try again in a moment",
+        (500.., _) => "the log of the daemon says more",
+        _ => return None,
+    };
+    Some(step.to_owned())
 }
 
 /// Whether an address is the configured one, or on this machine.

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use super::bars::{Bar, size};
+use super::bars::{Bar, Look, size};
 use super::{Global, fail, signals};
 use crate::config::ByteSize;
 use crate::exit::Exit;
@@ -50,7 +50,7 @@ impl Demo {
         let bytes = self.size.bytes();
         ensure!(bytes > 0, "a file of no bytes cannot be cut half-way");
         let stage = Stage::set(bytes)?;
-        let mut show = Show { began: Instant::now(), lively: global.is_lively() };
+        let mut show = Show { began: Instant::now(), look: global.look() };
 
         show.line(&format!("a file of {} random bytes: {}", size(bytes), FILE));
         let sharer = Daemon::start(&stage, "sharer").await?;
@@ -289,7 +289,7 @@ impl Daemon {
 /// A line per event, and a bar between them.
 struct Show {
     began: Instant,
-    lively: bool,
+    look: Option<Look>,
 }
 
 impl Show {
@@ -304,7 +304,7 @@ impl Show {
         id: u64,
         enough: impl Fn(&Value) -> bool,
     ) -> anyhow::Result<Value> {
-        let mut bar = Bar::new("          bob", self.lively, true);
+        let mut bar = Bar::new("          bob", self.look, true);
         loop {
             let row = daemon.row(id).await?;
             let rate = row.get("rate").and_then(Value::as_f64).unwrap_or_default();

@@ -111,7 +111,7 @@ impl Get {
         let fetcher = Fetcher::new(transport, std::sync::Arc::new(TokioClock), fastrand::Rng::new());
         let mut show = Show {
             json: self.json,
-            bar: Bar::new(&name, !self.json && global.is_lively(), global.quiet || self.json),
+            bar: Bar::new(&name, global.look().filter(|_| !self.json), global.quiet || self.json),
         };
         let (outcome, signal) = watch(fetcher.start(request, ledger), interrupted, &mut show).await;
         match (outcome, signal) {

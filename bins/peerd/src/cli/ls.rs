@@ -1,4 +1,4 @@
-//! `peerd ls` and `peerd show`: what the daemon has in its queue.
+//! `peerd ls`: what the daemon has in its queue.
 
 use clap::Args;
 use http::Method;
@@ -12,7 +12,7 @@ use crate::exit::Exit;
 /// List the daemon's downloads.
 #[derive(Debug, Args)]
 pub(super) struct Ls {
-    /// Only downloads in this state
+    /// Only downloads in this state, such as failed; several with commas
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
     /// Only downloads from this peer
@@ -69,37 +69,6 @@ pub(super) async fn rows(daemon: &Daemon, query: &[(&str, Option<&str>)]) -> Res
         let Some(cursor) = page.get("next").and_then(Value::as_str) else { return Ok(rows) };
         let cursor: String = url::form_urlencoded::byte_serialize(cursor.as_bytes()).collect();
         path = format!("/downloads?{first}&cursor={cursor}");
-    }
-}
-
-/// Show one download.
-#[derive(Debug, Args)]
-pub(super) struct Show {
-    /// Its id, as `peerd ls` shows it
-    id: u64,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-impl Show {
-    pub(super) async fn run(self, global: &Global) -> Exit {
-        let row = match Daemon::find(global) {
-            Ok(daemon) => daemon.call(Method::GET, &format!("/downloads/{}", self.id), None).await,
-            Err(error) => Err(error),
-        };
-        match row {
-            Ok(row) if self.json => say(&row.to_string()),
-            Ok(row) => {
-                let fields = row.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-                for (name, value) in fields {
-                    let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                    say(&format!("{name:<14} {value}"));
-                }
-                Exit::Done
-            }
-            Err(error) => error.report(),
-        }
     }
 }
 

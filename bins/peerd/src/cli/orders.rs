@@ -66,7 +66,7 @@ impl Order {
     }
 }
 
-/// Forget downloads, with their unfinished bytes. A finished file stays, unless you say otherwise.
+/// Forget downloads, with their unfinished bytes; a finished file stays, unless you say otherwise
 #[derive(Debug, Args)]
 pub(super) struct Rm {
     #[command(flatten)]

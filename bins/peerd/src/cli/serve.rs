@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use tokio::signal::unix::Signal;
 
 use super::{Global, block_on, fail, signals};
 use crate::app::App;
 use crate::config::{Config, Overrides, Sources, parse_share};
 use crate::exit::Exit;
+use crate::reload::{ReloadError, Reloads};
 use crate::telemetry;
 
 /// Run the daemon: serve shares, download from peers. Works without any configuration.
@@ -23,7 +25,7 @@ pub(super) struct Serve {
     /// Address for the owner [default: 127.0.0.1:5281]
     #[arg(long, value_name = "ADDR")]
     admin_listen: Option<SocketAddr>,
-    /// Directory for the database and the admin key
+    /// Directory for the database and the admin key [default: ~/.local/state/peerd]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
     /// Directory for finished downloads [default: completed in the state directory]
@@ -46,21 +48,24 @@ impl Serve {
         };
         let loaded = match Config::load(&sources) {
             Ok(loaded) => loaded,
-            Err(errors) => {
-                eprintln!("{errors}");
-                return Exit::Config;
-            }
+            Err(errors) => return super::config::refuse(errors.problems()),
         };
         let verbosity = i8::try_from(global.verbose).unwrap_or(i8::MAX) - i8::from(global.quiet) * 2;
-        telemetry::start(&loaded.config.log, verbosity, global.is_colourful());
+        let logging = telemetry::start(&loaded.config.log, verbosity, global.is_colourful());
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
         block_on(async {
-            let app = match App::build(loaded).await {
+            // Before the start takes its time: a process that does not watch for it is ended by a SIGHUP.
+            let hangups = match signals::hangups() {
+                Ok(hangups) => hangups,
+                Err(error) => return fail(Exit::General, format_args!("cannot watch for signals: {error}")),
+            };
+            let app = match App::build(loaded, sources, logging).await {
                 Ok(app) => app,
                 Err(error) => return fail(error.exit, error.message),
             };
+            tokio::spawn(reload_at(hangups, app.reloads()));
             let interrupted = match signals::interrupted() {
                 Ok(interrupted) => interrupted,
                 Err(error) => return fail(Exit::General, format_args!("cannot watch for signals: {error}")),
@@ -80,5 +85,14 @@ impl Serve {
                 Err(error) => fail(error.exit(), error),
             }
         })
+    }
+}
+
+/// Reads the configuration again at every SIGHUP. How that went, the log tells.
+async fn reload_at(mut hangups: Signal, reloads: Reloads) {
+    while hangups.recv().await.is_some() {
+        if let Err(ReloadError::Gone) = reloads.reload().await {
+            return;
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Signals as one future.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::Exit;
 
@@ -17,4 +17,12 @@ pub(crate) fn interrupted() -> std::io::Result<impl Future<Output = Exit>> {
             _ = terminate.recv() => Exit::Terminated,
         }
     })
+}
+
+/// Every SIGHUP from now on.
+///
+/// # Errors
+/// When the handler cannot be installed.
+pub(crate) fn hangups() -> std::io::Result<Signal> {
+    signal(SignalKind::hangup())
 }

@@ -97,7 +97,7 @@ impl<'a> View<'a> {
         Self {
             wanted: watch.ids.iter().copied().collect(),
             over: BTreeMap::new(),
-            bars: Bars::new(!watch.json && global.is_lively(), global.quiet || watch.json),
+            bars: Bars::new(global.look().filter(|_| !watch.json), global.quiet || watch.json),
             shown: BTreeMap::new(),
             json: watch.json,
             global,
@@ -167,7 +167,11 @@ impl<'a> View<'a> {
                     size(number("discarded"))
                 ));
             }
-            "download.paused" => self.bar(id, None).tell("paused"),
+            "download.paused" => {
+                let bar = self.bar(id, None);
+                bar.tell("paused");
+                bar.rest();
+            }
             "download.completed" => self.done(id, text("path"), data.get("total")),
             "download.failed" => self.failed(id, data),
             "download.cancelled" => self.settle(id, Exit::Failed, "cancelled"),
@@ -183,6 +187,7 @@ impl<'a> View<'a> {
             "peer.down" => format!("{} is away: {}", text("peer"), text("reason")),
             "peer.up" => format!("{} is back", text("peer")),
             "disk.low" => format!("the disk is nearly full ({} free); the queue waits", size(free)),
+            "config.reloaded" => "the daemon has read its configuration again".to_owned(),
             "disk.ok" => format!("the disk has room again ({} free); the queue goes on", size(free)),
             _ => return,
         };

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::byte_size::ByteSize;
 use super::duration;
+use super::keys::key;
+use super::section::{Section, section};
+use super::validate::Verdict;
 
 /// `[downloads]`: where downloads go, how often they are tried, when they are given up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,3 +121,148 @@ pub struct LimitsConfig {
     /// Bytes per second we serve, 0 = no limit. Default `0`.
     pub up: ByteSize,
 }
+
+pub(crate) const DOWNLOADS: Section = section(
+    "downloads",
+    "how bytes come in",
+    &[
+        key::<bool>(
+            "downloads.enabled",
+            "boolean",
+            "`false` serves only; what is queued is shown as paused, parts stay untouched",
+        ),
+        key::<PathBuf>(
+            "downloads.dir",
+            "path",
+            "where finished files go; empty is `completed` in the state directory",
+        ),
+        key::<PathBuf>(
+            "downloads.incomplete_dir",
+            "path",
+            "where parts grow, on the same file system as `dir` and not `dir` itself; empty is its sibling `incomplete`",
+        ),
+        key::<OnConflict>(
+            "downloads.on_conflict",
+            "`fail`, `rename`, `replace`",
+            "what happens when the final name is taken",
+        )
+        .live(),
+        key::<u32>(
+            "downloads.max_concurrent",
+            "count, from 1",
+            "downloads at once",
+        )
+        .live(),
+        key::<u32>(
+            "downloads.connections",
+            "count, 1 to 16",
+            "connections of one download at most; 1 is sequential",
+        )
+        .live(),
+        key::<u32>(
+            "downloads.max_attempts",
+            "count, from 1",
+            "attempts without progress in between",
+        )
+        .live(),
+        key::<ByteSize>(
+            "downloads.attempts_reset_bytes",
+            "size, 0 = never",
+            "durable progress that starts the count of attempts anew",
+        )
+        .live(),
+        key::<Duration>(
+            "downloads.retry_base",
+            "duration, above 0",
+            "ceiling of the first retry delay; it doubles with every attempt",
+        )
+        .live(),
+        key::<Duration>(
+            "downloads.retry_max",
+            "duration, at least `retry_base`",
+            "cap of the retry delay",
+        )
+        .live(),
+        key::<Duration>(
+            "downloads.max_retry_after",
+            "duration",
+            "longest Retry-After that is simply waited for; a longer one parks the download until then",
+        )
+        .live(),
+        key::<Duration>(
+            "downloads.retry_failed_every",
+            "duration, above 0",
+            "when a download that ran out of attempts on transient errors comes back by itself",
+        )
+        .live(),
+        key::<Duration>(
+            "downloads.give_up_after",
+            "duration, above 0",
+            "when it stops coming back",
+        )
+        .live(),
+        key::<Duration>(
+            "downloads.connect_timeout",
+            "duration, above 0",
+            "time to connect",
+        ),
+        key::<Duration>(
+            "downloads.response_timeout",
+            "duration, above 0",
+            "time to the whole response head",
+        )
+        .live(),
+        key::<Duration>(
+            "downloads.idle_timeout",
+            "duration, above 0",
+            "silence that ends an attempt",
+        )
+        .live(),
+        key::<ByteSize>(
+            "downloads.low_speed",
+            "size per second, 0 = off",
+            "rate over 30 s below which an attempt ends",
+        )
+        .live(),
+        key::<ByteSize>(
+            "downloads.max_size",
+            "size, 0 = any",
+            "largest file accepted",
+        )
+        .live(),
+        key::<ByteSize>(
+            "downloads.min_free",
+            "size, 0 = off",
+            "free space below which the queue pauses; it resumes above twice that",
+        )
+        .live(),
+        key::<ByteSize>(
+            "downloads.checkpoint_bytes",
+            "size, 0 = by time only",
+            "bytes between two checkpoints",
+        )
+        .live(),
+        key::<Duration>(
+            "downloads.checkpoint_interval",
+            "duration, above 0",
+            "time between two checkpoints while bytes arrive",
+        )
+        .live(),
+        key::<Duration>(
+            "downloads.keep_history",
+            "duration, 0s = for ever",
+            "how long a finished or cancelled download stays in the list; its file stays anyway, and so does a failed one, and one whose import is pending",
+        )
+        .live(),
+    ],
+)
+.judged_by(Verdict::downloads);
+
+pub(crate) const LIMITS: Section = section(
+    "limits",
+    "rates of everything together",
+    &[
+        key::<ByteSize>("limits.down", "size per second, 0 = none", "what we fetch").live(),
+        key::<ByteSize>("limits.up", "size per second, 0 = none", "what we serve").live(),
+    ],
+);

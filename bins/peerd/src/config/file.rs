@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
 use super::key_path::KeyPath;
-use super::keys::{KEYS, Key, Node, node};
+use super::keys::{Key, Node, keys, node};
 use super::layer::Layer;
 use super::problem::{Excerpt, Finding, Place, Problem, Spot};
 use super::secret::SecretSource;
@@ -177,12 +177,12 @@ impl ConfigFile {
 
     /// Masks a value that may be a secret under a wrong name.
     fn mask_if_secret(&mut self, path: &KeyPath, value: &Value) {
-        let keys = path.keys();
-        let of_section = |key: &Key| key.path().split('.').next() == keys.first().copied();
-        let known = KEYS.iter().any(of_section);
+        let names = path.keys();
+        let of_section = |key: &Key| key.path().split('.').next() == names.first().copied();
+        let known = keys().any(of_section);
         let sounds_secret =
             ["key", "secret", "pass", "token"].iter().any(|word| path.last_key().contains(word));
-        if !known || sounds_secret || KEYS.iter().any(|key| of_section(key) && key.is_secret()) {
+        if !known || sounds_secret || keys().any(|key| of_section(key) && key.is_secret()) {
             self.mask(path, value);
         }
     }

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::keys::key;
+use super::section::{Section, section};
+
 /// `[registry]`: the database of downloads.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -64,3 +67,27 @@ pub enum LogFormat {
     /// One JSON object a line.
     Json,
 }
+
+pub(crate) const REGISTRY: Section = section(
+    "registry",
+    "what the daemon remembers",
+    &[key::<PathBuf>("registry.path", "path", "the database; empty is `peerd.db` in the state directory")],
+);
+
+pub(crate) const LOG: Section = section(
+    "log",
+    "what the daemon says",
+    &[
+        key::<LogLevel>(
+            "log.level",
+            "`error`, `warn`, `info`, `debug`, `trace`",
+            "the least severe level written",
+        )
+        .live(),
+        key::<LogFormat>(
+            "log.format",
+            "`auto`, `text`, `json`",
+            "text for people or one JSON object a line; `auto` is text on a terminal, else JSON",
+        ),
+    ],
+);

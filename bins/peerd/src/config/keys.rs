@@ -1,95 +1,100 @@
 //! The table of every key there is: what is not in it is refused, in the file and in the environment.
 //!
-//! A key is built when its behaviour is; a key without behaviour has no line here, so nobody sets it in vain.
+//! A key is built when its behaviour is; a key without behaviour has no line here, so nobody sets it in vain. What a
+//! key takes and means stands with it, once: `peerd config init` and `docs/configuration.md` say the same words.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::LazyLock;
 
-use toml::Value;
+use serde::Deserialize;
+use toml::{Table, Value};
 
-use super::byte_size::ByteSize;
-use super::downloads::OnConflict;
-use super::housekeeping::{LogFormat, LogLevel};
-use super::peer_url::PeerUrl;
-use super::secret::Secret;
+use super::Config;
+use super::key_path::{get, insert};
+use super::section::Section;
 use super::setting::{Flaw, Setting, Shape};
-use super::tries::Tries;
-use crate::http::client_address::Network;
+use super::{downloads, housekeeping, listeners, sharing};
+
+/// Every section, in the order it is documented. A new one is a file of its own and a line here.
+pub const SECTIONS: &[Section] = &[
+    listeners::SERVER,
+    listeners::ADMIN,
+    listeners::AUTH,
+    sharing::KEYS,
+    sharing::SHARES,
+    sharing::PEERS,
+    downloads::DOWNLOADS,
+    downloads::LIMITS,
+    housekeeping::REGISTRY,
+    housekeeping::LOG,
+];
 
 /// Every key, in the order it is documented. `NAME` stands for the name of a table.
-pub const KEYS: &[Key] = &[
-    key::<Vec<SocketAddr>>("server.listen"),
-    key::<u32>("server.max_connections"),
-    key::<u32>("server.max_connections_per_key"),
-    key::<Duration>("server.header_timeout"),
-    key::<Duration>("server.write_stall_timeout"),
-    key::<Duration>("server.shutdown_grace"),
-    key::<Vec<Network>>("server.trusted_proxies"),
-    key::<Vec<SocketAddr>>("admin.listen"),
-    key::<bool>("admin.require_key"),
-    key::<bool>("admin.metrics_key"),
-    key::<Vec<String>>("admin.allowed_hosts"),
-    key::<bool>("auth.require_key"),
-    key::<Tries>("auth.failed_limit"),
-    key::<Secret>("keys.NAME.secret").required(),
-    key::<Vec<String>>("keys.NAME.shares"),
-    key::<PathBuf>("shares.NAME.path").required(),
-    key::<Vec<String>>("shares.NAME.include"),
-    key::<Vec<String>>("shares.NAME.exclude"),
-    key::<bool>("shares.NAME.follow_symlinks"),
-    key::<PeerUrl>("peers.NAME.url").required(),
-    key::<Secret>("peers.NAME.key"),
-    key::<BTreeMap<String, Secret>>("peers.NAME.headers"),
-    key::<u32>("peers.NAME.max_concurrent"),
-    key::<ByteSize>("peers.NAME.limit_down"),
-    key::<bool>("downloads.enabled"),
-    key::<PathBuf>("downloads.dir"),
-    key::<PathBuf>("downloads.incomplete_dir"),
-    key::<OnConflict>("downloads.on_conflict"),
-    key::<u32>("downloads.max_concurrent"),
-    key::<u32>("downloads.connections"),
-    key::<u32>("downloads.max_attempts"),
-    key::<ByteSize>("downloads.attempts_reset_bytes"),
-    key::<Duration>("downloads.retry_base"),
-    key::<Duration>("downloads.retry_max"),
-    key::<Duration>("downloads.max_retry_after"),
-    key::<Duration>("downloads.retry_failed_every"),
-    key::<Duration>("downloads.give_up_after"),
-    key::<Duration>("downloads.connect_timeout"),
-    key::<Duration>("downloads.response_timeout"),
-    key::<Duration>("downloads.idle_timeout"),
-    key::<ByteSize>("downloads.low_speed"),
-    key::<ByteSize>("downloads.max_size"),
-    key::<ByteSize>("downloads.min_free"),
-    key::<ByteSize>("downloads.checkpoint_bytes"),
-    key::<Duration>("downloads.checkpoint_interval"),
-    key::<Duration>("downloads.keep_history"),
-    key::<ByteSize>("limits.down"),
-    key::<ByteSize>("limits.up"),
-    key::<PathBuf>("registry.path"),
-    key::<LogLevel>("log.level"),
-    key::<LogFormat>("log.format"),
-];
+pub fn keys() -> impl Iterator<Item = &'static Key> {
+    SECTIONS.iter().flat_map(Section::keys)
+}
 
 /// One key of the configuration.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
     path: &'static str,
+    takes: &'static str,
+    about: &'static str,
+    example: Option<&'static str>,
     required: bool,
+    live: bool,
     shape: Shape,
     read: fn(&Value) -> Result<Value, Vec<Flaw>>,
 }
 
-const fn key<T: Setting>(path: &'static str) -> Key {
-    Key { path, required: false, shape: T::SHAPE, read: T::read }
+/// A key that takes what `T` reads; `takes` says so to people, with unit and bounds, and `about` what it is for.
+pub(crate) const fn key<T: Setting>(path: &'static str, takes: &'static str, about: &'static str) -> Key {
+    let (shape, read) = (T::SHAPE, T::read);
+    Key { path, takes, about, example: None, required: false, live: false, shape, read }
 }
 
 impl Key {
-    const fn required(mut self) -> Self {
+    /// A table with a name is incomplete without it; `example` is what it could be, as TOML.
+    pub(crate) const fn required(mut self, example: &'static str) -> Self {
         self.required = true;
+        self.example(example)
+    }
+
+    /// What it could be, as TOML, where it has no default.
+    pub(crate) const fn example(mut self, example: &'static str) -> Self {
+        self.example = Some(example);
         self
+    }
+
+    /// A reload applies it; others wait for the next start.
+    pub(crate) const fn live(mut self) -> Self {
+        self.live = true;
+        self
+    }
+
+    /// What it takes: unit and bounds.
+    pub fn takes(&self) -> &'static str {
+        self.takes
+    }
+
+    /// What it is for, in a line.
+    pub fn about(&self) -> &'static str {
+        self.about
+    }
+
+    /// Whether a reload applies it.
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// Its value when nobody sets it, as TOML; `None` for one that is required or has none.
+    pub fn default(&self) -> Option<String> {
+        let value = get(&DEFAULTS, &self.path.split('.').collect::<Vec<_>>())?;
+        (!self.required).then(|| value.to_string())
+    }
+
+    /// What it could be, as TOML, where it has no default.
+    pub fn example_text(&self) -> Option<&'static str> {
+        self.example
     }
 
     /// The dotted path, with `NAME` where a table has a name of its own: `peers.NAME.url`.
@@ -126,6 +131,15 @@ impl Key {
         self.path.split('.').enumerate().map(step).collect::<Vec<_>>().join(".")
     }
 
+    /// Where a table sets it: at most one place, or one in each entry of its section.
+    pub(crate) fn paths_in(&self, table: &Table) -> Vec<Vec<String>> {
+        let steps: Vec<_> = self.path.split('.').map(str::to_owned).collect();
+        let [section, name, key] = steps.as_slice() else { return vec![steps] };
+        debug_assert_eq!(name, NAME);
+        let entries = table.get(section).and_then(Value::as_table).into_iter().flat_map(Table::keys);
+        entries.map(|entry| vec![section.clone(), entry.clone(), key.clone()]).collect()
+    }
+
     /// The keys below a table, the `NAME` replaced by that of the table.
     fn below(&self, table: &[&str]) -> Option<&'static str> {
         let mut steps = self.path.split('.');
@@ -152,7 +166,7 @@ pub(crate) fn node(path: &[&str]) -> Node {
         let steps = key.path.split('.').collect::<Vec<_>>();
         steps.len() == path.len() && steps.iter().zip(path).all(|(step, name)| *step == NAME || step == name)
     };
-    if let Some(key) = KEYS.iter().find(whole) {
+    if let Some(key) = keys().find(whole) {
         return Node::Setting(key);
     }
     match children(path).first() {
@@ -165,7 +179,7 @@ pub(crate) fn node(path: &[&str]) -> Node {
 /// The names that may stand in a table, in the order of the documentation.
 pub(crate) fn children(table: &[&str]) -> Vec<&'static str> {
     let mut names = Vec::new();
-    for name in KEYS.iter().filter_map(|key| key.below(table)) {
+    for name in keys().filter_map(|key| key.below(table)) {
         if !names.contains(&name) {
             names.push(name);
         }
@@ -195,7 +209,27 @@ pub(crate) fn nearest<'c, S: AsRef<str> + ?Sized>(
 
 /// What the environment variables of settings begin with.
 pub(crate) const PREFIX: &str = "PEERD_";
-const NAME: &str = "NAME";
+pub(crate) const NAME: &str = "NAME";
+
+/// The configuration nobody wrote, with one entry of each kind that has a name.
+static DEFAULTS: LazyLock<Table> = LazyLock::new(|| {
+    let mut table = Table::new();
+    for key in keys().filter(|key| key.required) {
+        // A secret is deserialized from the text it was replaced by.
+        let value = match key.shape {
+            Shape::Secret => Value::from("x"),
+            _ => key.example.and_then(|text| parse_value(text).ok()).unwrap_or_else(|| Value::from("")),
+        };
+        insert(&mut table, &key.path.split('.').collect::<Vec<_>>(), value);
+    }
+    let config = Config::deserialize(table).unwrap_or_default();
+    Table::try_from(config).unwrap_or_default()
+});
+
+fn parse_value(text: &str) -> Result<Value, toml::de::Error> {
+    let mut table = format!("value = {text}").parse::<Table>()?;
+    Ok(table.remove("value").unwrap_or_else(|| Value::from("")))
+}
 
 #[cfg(test)]
 mod tests {
@@ -217,10 +251,24 @@ mod tests {
     }
 
     #[test]
-    fn no_key_stands_in_the_table_twice() {
-        for (index, key) in KEYS.iter().enumerate() {
-            assert!(KEYS[..index].iter().all(|other| other.path != key.path), "{}", key.path);
+    fn every_key_stands_in_the_table_once_and_in_its_section() {
+        for (index, key) in keys().enumerate() {
+            assert!(keys().take(index).all(|other| other.path != key.path), "{}", key.path);
         }
+        for section in SECTIONS {
+            for key in section.keys() {
+                assert!(key.path.starts_with(&format!("{}.", section.name())), "{}", key.path);
+                assert_eq!(section.entry_name().is_some(), key.path.contains(NAME), "{}", key.path);
+            }
+        }
+    }
+
+    #[test]
+    fn every_key_has_a_default_or_an_example() {
+        for key in keys() {
+            assert!(key.default().is_some() || key.example.is_some(), "{}", key.path);
+        }
+        assert_eq!(keys().find(|key| key.path == "limits.down").unwrap().default().unwrap(), "\"0\"");
     }
 
     #[test]

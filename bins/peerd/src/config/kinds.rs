@@ -18,6 +18,7 @@ use super::downloads::OnConflict;
 use super::duration::parse_duration;
 use super::housekeeping::{LogFormat, LogLevel};
 use super::key_path::Step;
+use super::keys::nearest;
 use super::peer_url::PeerUrl;
 use super::secret::{Secret, SecretSource};
 use super::setting::{Flaw, HEADERS_EXPECTED, Setting, Shape};
@@ -135,7 +136,12 @@ impl Setting for PeerUrl {
     fn read(value: &Value) -> Result<Value, Vec<Flaw>> {
         // Not repeated in the message: somebody may have put a password in it.
         let text = text_of(value, "a URL")?;
-        text.parse::<Self>().map(|_| value.clone()).map_err(|error| Flaw::whole(error.to_string()))
+        text.parse::<Self>().map(|_| value.clone()).map_err(|error| {
+            Flaw::with_help(
+                error.to_string(),
+                "write http://HOST:PORT/ or https://HOST/, with a path if there is one",
+            )
+        })
     }
 }
 
@@ -201,7 +207,7 @@ impl Setting for BTreeMap<String, Secret> {
         let Value::Table(table) = value else { return Err(Flaw::whole(HEADERS_EXPECTED)) };
         let read = |(name, value): (&String, &Value)| {
             let read = check_header_name(name).and_then(|()| SecretSource::from_value(value));
-            read.map_err(|message| vec![Flaw { inside: Some(Step::Key(name.clone())), message }])
+            read.map_err(|message| vec![Flaw { inside: Some(Step::Key(name.clone())), message, help: None }])
         };
         all(table.iter().map(read))?;
         Ok(value.clone())
@@ -241,9 +247,13 @@ fn parsed<T: FromStr<Err: Display>>(text: &str, what: &str) -> Result<Value, Vec
 fn one_of<'de, T: Deserialize<'de>>(value: &'de Value, words: &[&str]) -> Result<Value, Vec<Flaw>> {
     let text = text_of(value, "a word")?;
     let deserializer: StrDeserializer<'de, SerdeError> = text.into_deserializer();
-    T::deserialize(deserializer)
-        .map(|_| value.clone())
-        .map_err(|_| Flaw::whole(format!("expected one of {}, not {text:?}", words.join(", "))))
+    T::deserialize(deserializer).map(|_| value.clone()).map_err(|_| {
+        let message = format!("expected one of {}, not {text:?}", words.join(", "));
+        match nearest(text, words.iter().copied()).filter(|(_, distance)| *distance <= 2) {
+            Some((word, _)) => Flaw::with_help(message, format!("did you mean {word:?}?")),
+            None => Flaw::whole(message),
+        }
+    })
 }
 
 fn text_of<'v>(value: &'v Value, what: &str) -> Result<&'v str, Vec<Flaw>> {

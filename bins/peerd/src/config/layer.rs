@@ -30,7 +30,8 @@ impl Layer {
             Err(flaws) => {
                 for flaw in flaws {
                     let inside = flaw.inside.map_or_else(|| path.clone(), |step| path.step(step));
-                    self.reject(path, Finding::at(&inside, flaw.message));
+                    let finding = Finding { help: flaw.help, ..Finding::at(&inside, flaw.message) };
+                    self.reject(path, finding);
                 }
             }
         }
@@ -93,7 +94,7 @@ impl Layer {
     pub(crate) fn refuse_unknown_variable(&mut self, name: &str, path: &KeyPath) {
         let finding = Finding::new(Spot::Variable(name.to_owned()), "no setting has this name");
         let keys = path.keys();
-        let candidates = super::keys::KEYS.iter().map(|key| key.named_like(&keys)).collect::<Vec<_>>();
+        let candidates = super::keys::keys().map(|key| key.named_like(&keys)).collect::<Vec<_>>();
         let finding = match nearest(&path.keys().join("."), &candidates) {
             Some((candidate, _)) => {
                 self.doubtful.push(KeyPath::new(candidate.split('.')));
@@ -145,7 +146,7 @@ fn tolerance(candidate: &str) -> usize {
 
 /// Where a key of this name would be right.
 fn elsewhere(name: &str) -> Option<String> {
-    let homes = super::keys::KEYS.iter().filter_map(|key| key.path().rsplit_once('.'));
+    let homes = super::keys::keys().filter_map(|key| key.path().rsplit_once('.'));
     let homes =
         homes.filter(|(_, last)| *last == name).map(|(table, _)| format!("[{table}]")).collect::<Vec<_>>();
     if homes.is_empty() || matches!(node(&[name]), Node::Table | Node::Named) {

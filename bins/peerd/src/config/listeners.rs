@@ -6,7 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::duration;
+use super::keys::key;
+use super::section::{Section, section};
 use super::tries::Tries;
+use super::validate::Verdict;
 use crate::http::client_address::Network;
 
 /// `[server]`: the listener peers fetch from.
@@ -85,3 +88,88 @@ impl Default for AuthConfig {
 fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
+
+pub(crate) const SERVER: Section = section(
+    "server",
+    "the listener peers fetch from",
+    &[
+        key::<Vec<SocketAddr>>("server.listen", "list of addresses", "where peers reach us; at least one"),
+        key::<u32>(
+            "server.max_connections",
+            "count, from 1",
+            "connections open at once; one more gets 503 or is closed",
+        ),
+        key::<u32>(
+            "server.max_connections_per_key",
+            "count, `0` = no limit",
+            "connections one key may have open at once",
+        )
+        .live(),
+        key::<Duration>(
+            "server.header_timeout",
+            "duration, above 0",
+            "time for a whole request head; slower ones end the connection",
+        ),
+        key::<Duration>(
+            "server.write_stall_timeout",
+            "duration, `0s` = for ever",
+            "time a reader may take nothing of its answer before it is dropped",
+        ),
+        key::<Duration>(
+            "server.shutdown_grace",
+            "duration",
+            "time running transfers get to end when the daemon stops",
+        ),
+        key::<Vec<Network>>(
+            "server.trusted_proxies",
+            "list of addresses or address blocks",
+            "proxies whose `Forwarded` and `X-Forwarded-For` say who the client is",
+        )
+        .live(),
+    ],
+)
+.judged_by(Verdict::listeners);
+
+pub(crate) const ADMIN: Section = section(
+    "admin",
+    "the listener of the command line and of monitoring",
+    &[
+        key::<Vec<SocketAddr>>(
+            "admin.listen",
+            "list of addresses",
+            "where the admin API answers; at least one",
+        ),
+        key::<bool>(
+            "admin.require_key",
+            "boolean",
+            "requests need the admin key; `false` only while `admin.listen` is loopback",
+        )
+        .live(),
+        key::<bool>("admin.metrics_key", "boolean", "`/metrics` needs the key too").live(),
+        key::<Vec<String>>(
+            "admin.allowed_hosts",
+            "list of host names",
+            "accepted in Host and Origin besides loopback names; without scheme or port",
+        )
+        .live(),
+    ],
+);
+
+pub(crate) const AUTH: Section = section(
+    "auth",
+    "what peers must show",
+    &[
+        key::<bool>(
+            "auth.require_key",
+            "boolean",
+            "peers need a key; `false` only while every listener is loopback",
+        )
+        .live(),
+        key::<Tries>(
+            "auth.failed_limit",
+            "tries per `s`, `min` or `h`, `0/min` = no limit",
+            "wrong keys one address may send, then 429",
+        )
+        .live(),
+    ],
+);

@@ -11,11 +11,11 @@ use super::environment::{self, Variables};
 use super::file::ConfigFile;
 use super::flags::{self, Flags};
 use super::key_path::KeyPath;
-use super::keys::{KEYS, Node, node, variable};
+use super::keys::{Node, keys, node, variable};
 use super::layer::Layer;
 use super::paths::ResolvedPaths;
 use super::problem::{ConfigErrors, Finding, Place, Problem, Spot};
-use super::secret::SecretSource;
+use super::secret::{Secret, SecretSource};
 use super::setting::Shape;
 use super::sources::Sources;
 use super::validate::{Verdict, judge};
@@ -31,6 +31,8 @@ pub(crate) struct Merge {
     layers: [Layer; 3],
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
+    /// Every secret in force, to tell a change of one.
+    secrets: BTreeMap<KeyPath, Secret>,
     /// Settings whose meaning is lost; a second complaint about them would be noise.
     doubtful: Vec<KeyPath>,
 }
@@ -89,7 +91,8 @@ impl Merge {
         self.warnings.sort();
         let file = self.file.as_ref().map(|file| file.path().to_owned());
         let origins = self.origins();
-        Ok(Loaded { config, warnings: self.warnings, file, paths, origins })
+        let Self { warnings, secrets, .. } = self;
+        Ok(Loaded { config, warnings, file, paths, origins, secrets })
     }
 
     /// Takes a layer in. What is wrong with it is placed now, while no higher layer hides where it stands.
@@ -121,6 +124,7 @@ impl Merge {
 
     /// Puts the secrets in the place of where they are to be found.
     fn fetch_secrets(&mut self, sources: &Sources) {
+        let mut literal = None;
         for index in [FILE, ENVIRONMENT, FLAGS] {
             for path in self.layers[index].set().to_vec() {
                 let secret = matches!(node(&path.keys()), Node::Setting(key) if key.is_secret());
@@ -133,22 +137,34 @@ impl Merge {
                     // Empty text where a secret may be missing says that there is none.
                     continue;
                 }
-                let mut warnings = Vec::new();
-                match fetch(&path, &value, sources, &mut warnings) {
-                    Ok(value) => self.layers[index].put(&path, value),
+                let (mut warnings, mut fetched) = (Vec::new(), Vec::new());
+                match fetch(&path, &value, sources, &mut warnings, &mut fetched) {
+                    Ok(value) => {
+                        self.layers[index].put(&path, value);
+                        self.secrets.extend(fetched);
+                    }
                     Err(finding) => {
                         self.refuse(&finding);
-                        self.doubtful.push(path);
+                        self.doubtful.push(path.clone());
                     }
                 }
                 warnings.iter().for_each(|finding| self.warn(finding));
+                let in_the_open =
+                    index == FILE && SecretSource::from_value(&value).is_ok_and(|s| s.is_literal());
+                if in_the_open && self.file.as_ref().is_some_and(|file| is_open_to_others(file.path())) {
+                    literal.get_or_insert(path);
+                }
             }
+        }
+        if let Some(path) = literal {
+            let message = "this secret can be read by everyone on this machine, as the whole file can";
+            self.warn(&Finding::at(&path, message).help("chmod 600 the file, or write { file = \"/path\" }"));
         }
     }
 
     /// Refuses tables without a required key, and takes them out so that the rest can be judged.
     fn drop_incomplete_tables(&mut self) {
-        for key in KEYS.iter().filter(|key| key.is_required()) {
+        for key in keys().filter(|key| key.is_required()) {
             let Some((section, required)) = key.path().split_once(".NAME.") else { continue };
             for entry in self.entries(section) {
                 let path = entry.key(required);
@@ -260,10 +276,14 @@ fn fetch(
     value: &Value,
     sources: &Sources,
     warnings: &mut Vec<Finding>,
+    fetched: &mut Vec<(KeyPath, Secret)>,
 ) -> Result<Value, Finding> {
     let mut one = |path: &KeyPath, value: &Value| {
         let source = SecretSource::from_value(value).map_err(|message| Finding::at(path, message))?;
-        let secret = source.resolve(&sources.environment).map_err(|error| Finding::at(path, error))?;
+        let secret = source
+            .resolve(&sources.environment)
+            .map_err(|error| Finding { help: error.help(), ..Finding::at(path, error) })?;
+        fetched.push((path.clone(), secret.clone()));
         if let SecretSource::File(file) = &source
             && is_open_to_others(file)
         {

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
 
+use serde_json::{Value, json};
+
 use super::key_path::KeyPath;
 
 /// Everything that is wrong with a configuration. `Display` is the whole report.
@@ -48,6 +50,20 @@ pub struct Problem {
     pub message: String,
     /// What to write instead, where that can be guessed.
     pub help: Option<String>,
+}
+
+impl Problem {
+    /// The problem as programs read it: `message`, `help`, and where it is (`file`, `line`, `column`, or `origin`).
+    pub fn to_json(&self) -> Value {
+        let mut object =
+            json!({ "message": self.message, "help": self.help, "origin": self.place.to_string() });
+        if let Place::File { path, line, column, .. } = &self.place {
+            object["file"] = path.display().to_string().into();
+            object["line"] = (*line).into();
+            object["column"] = (*column).into();
+        }
+        object
+    }
 }
 
 /// `FILE:LINE:COLUMN: MESSAGE`, the line with a caret below, and the help; or the variable or flag and the message.

@@ -82,6 +82,11 @@ impl SecretSource {
         }
     }
 
+    /// Whether the configuration holds the secret itself.
+    pub(crate) fn is_literal(&self) -> bool {
+        matches!(self, Self::Literal(_))
+    }
+
     /// Fetches the secret. One trailing line end is dropped, because files end with one.
     ///
     /// # Errors
@@ -124,6 +129,26 @@ pub(crate) enum SecretError {
         "{what} holds a character that cannot travel in a header (a line break inside, a space at an end, or not ASCII)"
     )]
     NotAHeader { what: String },
+}
+
+impl SecretError {
+    /// What to do about it.
+    pub(crate) fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::Unset { name } => {
+                format!("set {name} where peerd is started, or name a file: {{ file = \"/path\" }}")
+            }
+            Self::NoCredentials { name } => {
+                format!("let the service manager pass it: LoadCredential={name}:/path")
+            }
+            Self::Read { path, source } if source.kind() == io::ErrorKind::NotFound => {
+                format!("put the secret into {}, or name the file it is in", path.display())
+            }
+            Self::Read { path, .. } => format!("let the user peerd runs as read {}", path.display()),
+            Self::Empty { .. } => "put the secret there; both sides need the same one".to_owned(),
+            _ => return None,
+        })
+    }
 }
 
 fn read(path: &Path) -> Result<Secret, SecretError> {

@@ -36,12 +36,19 @@ pub(crate) enum Shape {
 pub(crate) struct Flaw {
     pub(crate) inside: Option<Step>,
     pub(crate) message: String,
+    /// What to write instead, where the message does not say it.
+    pub(crate) help: Option<String>,
 }
 
 impl Flaw {
     /// A flaw of the value as a whole, which is then the only one.
     pub(crate) fn whole(message: impl Into<String>) -> Vec<Self> {
-        vec![Self { inside: None, message: message.into() }]
+        vec![Self { inside: None, message: message.into(), help: None }]
+    }
+
+    /// The same, with what to write instead.
+    pub(crate) fn with_help(message: impl Into<String>, help: impl Into<String>) -> Vec<Self> {
+        vec![Self { inside: None, message: message.into(), help: Some(help.into()) }]
     }
 }
 

@@ -8,8 +8,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::byte_size::ByteSize;
+use super::keys::key;
 use super::peer_url::PeerUrl;
 use super::secret::Secret;
+use super::section::{Section, section};
+use super::validate::Verdict;
 
 /// `[keys.NAME]`: somebody who may fetch from us.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,3 +77,69 @@ fn exclude_hidden_and_partial() -> Vec<String> {
 fn two() -> u32 {
     2
 }
+
+pub(crate) const KEYS: Section = section(
+    "keys",
+    "who may fetch from us",
+    &[
+        key::<Secret>("keys.NAME.secret", "secret", "the key they present; no two keys share one")
+            .required(r#"{ file = "/run/secrets/alice" }"#)
+            .live(),
+        key::<Vec<String>>(
+            "keys.NAME.shares",
+            "list of share names",
+            "what they see; `*` is every share, the rest answers 404",
+        )
+        .live(),
+    ],
+)
+.of_entries_like("alice")
+.judged_by(Verdict::keys);
+
+pub(crate) const SHARES: Section = section(
+    "shares",
+    "what we offer",
+    &[
+        key::<PathBuf>("shares.NAME.path", "path", "a directory that exists")
+            .required(r#""/data/media/movies""#)
+            .live(),
+        key::<Vec<String>>(
+            "shares.NAME.include",
+            "list of patterns",
+            "what is offered, relative to the path",
+        )
+        .live(),
+        key::<Vec<String>>("shares.NAME.exclude", "list of patterns", "what is left out of it").live(),
+        key::<bool>("shares.NAME.follow_symlinks", "boolean", "links are followed, never out of the path")
+            .live(),
+    ],
+)
+.of_entries_like("movies")
+.judged_by(Verdict::shares);
+
+pub(crate) const PEERS: Section = section(
+    "peers",
+    "from whom we fetch",
+    &[
+        key::<PeerUrl>(
+            "peers.NAME.url",
+            "URL",
+            "`http` or `https`, without user name, password, query and fragment",
+        )
+        .required(r#""https://bob.example/""#)
+        .live(),
+        key::<Secret>("peers.NAME.key", "secret", "the key we present; `\"\"` is none")
+            .example(r#"{ env = "BOB_KEY" }"#)
+            .live(),
+        key::<BTreeMap<String, Secret>>(
+            "peers.NAME.headers",
+            "table of secrets",
+            "sent with every request; not those peerd sets itself, such as Range or Host",
+        )
+        .live(),
+        key::<u32>("peers.NAME.max_concurrent", "count, from 1", "downloads from this peer at once").live(),
+        key::<ByteSize>("peers.NAME.limit_down", "size per second, 0 = none", "rate from this peer").live(),
+    ],
+)
+.of_entries_like("bob")
+.judged_by(Verdict::peers);

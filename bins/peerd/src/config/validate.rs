@@ -10,7 +10,7 @@ use globset::Glob;
 
 use super::Config;
 use super::key_path::KeyPath;
-use super::keys::nearest;
+use super::keys::{SECTIONS, nearest};
 use super::paths::{ResolvedPaths, shares_over_own_paths};
 use super::problem::Finding;
 
@@ -24,16 +24,14 @@ pub(crate) struct Verdict {
 /// Judges a configuration whose single values are good.
 pub(crate) fn judge(config: &Config, paths: &ResolvedPaths) -> Verdict {
     let mut verdict = Verdict::default();
-    verdict.listeners(config);
-    verdict.keys(config);
-    verdict.shares(config, paths);
-    verdict.peers(config);
-    verdict.downloads(config, paths);
+    for section in SECTIONS {
+        section.judge(&mut verdict, config, paths);
+    }
     verdict
 }
 
 impl Verdict {
-    fn listeners(&mut self, config: &Config) {
+    pub(crate) fn listeners(&mut self, config: &Config, _: &ResolvedPaths) {
         let (server, admin) = (path("server.listen"), path("admin.listen"));
         let mut seen: Vec<(KeyPath, SocketAddr)> = Vec::new();
         for (list, addresses) in [(&server, &config.server.listen), (&admin, &config.admin.listen)] {
@@ -57,6 +55,12 @@ impl Verdict {
             self.error(Finding::between(&key, place, message));
         }
         let open = config.admin.listen.iter().find(|address| !is_loopback(**address));
+        if let Some(address) = open.filter(|_| config.admin.allowed_hosts.is_empty()) {
+            let message =
+                format!("{address} is not loopback, and no name is allowed: whoever asks there is refused");
+            let help = "name the hosts it is asked under: admin.allowed_hosts = [\"nas.local\"]";
+            self.warn(Finding::at(&admin, message).help(help));
+        }
         if let (false, Some(address)) = (config.admin.require_key, open) {
             let key = path("admin.require_key");
             let message = format!("cannot be false while admin.listen has {address}, which is not loopback");
@@ -75,7 +79,7 @@ impl Verdict {
         self.nonzero("server.header_timeout", config.server.header_timeout);
     }
 
-    fn keys(&mut self, config: &Config) {
+    pub(crate) fn keys(&mut self, config: &Config, _: &ResolvedPaths) {
         let mut holders: BTreeMap<&str, &str> = BTreeMap::new();
         for (name, key) in &config.keys {
             let place = KeyPath::new(["keys", name, "secret"]);
@@ -96,7 +100,7 @@ impl Verdict {
         }
     }
 
-    fn shares(&mut self, config: &Config, paths: &ResolvedPaths) {
+    pub(crate) fn shares(&mut self, config: &Config, paths: &ResolvedPaths) {
         for (name, share) in &config.shares {
             let table = KeyPath::new(["shares", name]);
             if let Err(message) = check_directory(&share.path) {
@@ -114,7 +118,7 @@ impl Verdict {
         self.errors.extend(shares_over_own_paths(&config.shares, paths));
     }
 
-    fn peers(&mut self, config: &Config) {
+    pub(crate) fn peers(&mut self, config: &Config, _: &ResolvedPaths) {
         for (name, peer) in &config.peers {
             let table = KeyPath::new(["peers", name]);
             if peer.max_concurrent == 0 {
@@ -128,7 +132,7 @@ impl Verdict {
         }
     }
 
-    fn downloads(&mut self, config: &Config, paths: &ResolvedPaths) {
+    pub(crate) fn downloads(&mut self, config: &Config, paths: &ResolvedPaths) {
         let downloads = &config.downloads;
         for (key, dir) in [
             ("downloads.dir", &downloads.dir),
@@ -148,6 +152,15 @@ impl Verdict {
                 &dir,
                 "must not be the directory of finished downloads",
             ));
+        }
+        // Only a warning: what is not mounted yet lies on another filesystem than it will.
+        if let (Some(a), Some(b)) = (device(&paths.downloads), device(&paths.incomplete))
+            && a != b
+        {
+            let (dir, incomplete) = (path("downloads.dir"), path("downloads.incomplete_dir"));
+            let message = "on another filesystem than downloads.incomplete_dir: peerd serve refuses to start";
+            let help = "a finished file is moved into place in one step; put both on one filesystem";
+            self.warn(Finding::between(&dir, &incomplete, message).help(help));
         }
         self.positive("downloads.max_concurrent", downloads.max_concurrent);
         self.positive("downloads.max_attempts", downloads.max_attempts);
@@ -172,28 +185,28 @@ impl Verdict {
         }
     }
 
-    fn positive(&mut self, key: &str, number: u32) {
+    pub(crate) fn positive(&mut self, key: &str, number: u32) {
         if number == 0 {
             self.error(Finding::at(&path(key), "must be at least 1"));
         }
     }
 
-    fn nonzero(&mut self, key: &str, duration: Duration) {
+    pub(crate) fn nonzero(&mut self, key: &str, duration: Duration) {
         if duration.is_zero() {
             self.error(Finding::at(&path(key), "must be longer than zero"));
         }
     }
 
-    fn error(&mut self, finding: Finding) {
+    pub(crate) fn error(&mut self, finding: Finding) {
         self.errors.push(finding);
     }
 
-    fn warn(&mut self, finding: Finding) {
+    pub(crate) fn warn(&mut self, finding: Finding) {
         self.warnings.push(finding);
     }
 }
 
-fn path(dotted: &str) -> KeyPath {
+pub(crate) fn path(dotted: &str) -> KeyPath {
     KeyPath::new(dotted.split('.'))
 }
 
@@ -216,7 +229,7 @@ fn is_host(host: &str) -> bool {
     }
 }
 
-fn check_absolute(path: &Path) -> Result<(), String> {
+pub(crate) fn check_absolute(path: &Path) -> Result<(), String> {
     if path.is_absolute() {
         return Ok(());
     }
@@ -224,13 +237,19 @@ fn check_absolute(path: &Path) -> Result<(), String> {
     Err(format!("{} is not an absolute path{hint}", path.display()))
 }
 
-fn check_directory(path: &Path) -> Result<(), String> {
+pub(crate) fn check_directory(path: &Path) -> Result<(), String> {
     check_absolute(path)?;
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => Ok(()),
         Ok(_) => Err(format!("{} is not a directory", path.display())),
         Err(error) => Err(format!("{}: {error}", path.display())),
     }
+}
+
+/// The filesystem of a directory, or of the nearest one around it that exists.
+fn device(dir: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    dir.ancestors().find_map(|dir| fs::metadata(dir).ok()).map(|metadata| metadata.dev())
 }
 
 #[cfg(test)]

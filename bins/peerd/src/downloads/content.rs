@@ -180,7 +180,7 @@ impl Shared {
         let now = self.now();
         match row.state {
             DownloadState::Paused => Err(not_now("the download is paused", PAUSED_WAIT)),
-            DownloadState::Queued | DownloadState::Waiting if !self.settings.enabled => {
+            DownloadState::Queued | DownloadState::Waiting if !self.settings().enabled => {
                 Err(not_now("downloads are disabled in the configuration", PAUSED_WAIT))
             }
             DownloadState::Waiting => match row.retry_at.map(|at| at.saturating_since(now)) {

@@ -45,7 +45,7 @@ impl Disk {
 impl Shared {
     /// Looks at the disk, and tells whether anything may be started.
     pub(super) async fn has_room(&self) -> bool {
-        let dirs = [self.settings.dir.clone(), self.settings.incomplete_dir.clone()];
+        let dirs = [self.settings().dir.clone(), self.settings().incomplete_dir.clone()];
         let missing = spawn_blocking(move || dirs.into_iter().find(|dir| !dir.is_dir())).await;
         let missing = missing.ok().flatten();
         let was_away = self.disk.away.swap(missing.is_some(), Ordering::Relaxed);
@@ -59,11 +59,11 @@ impl Shared {
             None if was_away => tracing::info!("the directories are back; the queue goes on"),
             None => {}
         }
-        let min_free = self.settings.min_free;
+        let min_free = self.settings().min_free;
         if min_free == 0 {
             return true;
         }
-        let Some(free) = self.disk.free(&self.settings.incomplete_dir).await else { return true };
+        let Some(free) = self.disk.free(&self.settings().incomplete_dir).await else { return true };
         let was_low = self.disk.is_low();
         let low = is_low(free, min_free, was_low);
         self.disk.low.store(low, Ordering::Relaxed);

@@ -202,11 +202,11 @@ impl Shared {
     }
 
     pub(super) async fn check_size(&self, size: u64) -> Result<(), AddError> {
-        if let Some(max) = self.settings.max_size.filter(|max| size > *max) {
+        if let Some(max) = self.settings().max_size.filter(|max| size > *max) {
             return Err(AddError::TooLarge { size, max });
         }
-        let needed = size.saturating_add(self.settings.min_free);
-        match self.disk.free(&self.settings.incomplete_dir).await {
+        let needed = size.saturating_add(self.settings().min_free);
+        match self.disk.free(&self.settings().incomplete_dir).await {
             Some(free) if free < needed => Err(AddError::DiskFull { needed, free }),
             _ => Ok(()),
         }
@@ -245,12 +245,12 @@ impl Shared {
     pub(super) async fn free_target(&self, names: &mut Candidates) -> Result<(String, PathBuf), AddError> {
         for _ in 0..MAX_CANDIDATES {
             let name = names.next_name();
-            let target = self.settings.dir.join(&name);
-            let taken = match self.settings.on_conflict {
+            let target = self.settings().dir.join(&name);
+            let taken = match self.settings().on_conflict {
                 OnConflict::Replace => false,
                 OnConflict::Fail | OnConflict::Rename => disk::exists(target.clone()).await,
             };
-            match self.settings.on_conflict {
+            match self.settings().on_conflict {
                 OnConflict::Fail if taken => return Err(AddError::DestinationExists(name)),
                 OnConflict::Rename if taken => {}
                 _ => return Ok((name, target)),
@@ -262,13 +262,13 @@ impl Shared {
     /// A part file of its own for every row: two rows never share one, whatever becomes of either.
     fn part_path(&self, name: &str) -> PathBuf {
         let token = self.rng().u32(..);
-        self.settings.incomplete_dir.join(format!("{name}.{token:08x}.part"))
+        self.settings().incomplete_dir.join(format!("{name}.{token:08x}.part"))
     }
 
     /// Whether another name gets a row past a live one that is in its way.
     pub(super) fn may_rename(&self, conflict: &Conflict) -> bool {
         match conflict.what {
-            Claimed::Target => self.settings.on_conflict == OnConflict::Rename,
+            Claimed::Target => self.settings().on_conflict == OnConflict::Rename,
             Claimed::Part => true,
             _ => false,
         }

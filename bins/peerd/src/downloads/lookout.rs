@@ -25,7 +25,7 @@ impl Shared {
         let name = peer.name();
         match heard.change {
             Some(Change::Down) => {
-                self.events.record(&Event::Peer { peer: name, reach: Reach::Down { reason } })
+                self.events.record(&Event::Peer { peer: name, reach: Reach::Down { reason } });
             }
             Some(Change::Up) => {
                 self.events.record(&Event::Peer { peer: name, reach: Reach::Up });
@@ -33,7 +33,7 @@ impl Shared {
             }
             None => {}
         }
-        if heard.to_be_watched && self.settings.enabled {
+        if heard.to_be_watched && self.settings().enabled {
             self.send_for(name);
         }
     }
@@ -61,7 +61,7 @@ impl Shared {
 
     /// How long to wait before the look of this number, from 1.
     fn pause_before(&self, look: u32) -> Duration {
-        self.settings.retry.backoff.delay(look, &mut self.rng()).max(SHORTEST)
+        self.settings().retry.backoff.delay(look, &mut self.rng()).max(SHORTEST)
     }
 
     async fn wants_something_of(&self, peer: &str) -> Result<bool, ListError> {

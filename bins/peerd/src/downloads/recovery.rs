@@ -76,7 +76,7 @@ fn settle(shared: &Arc<Shared>, recovered: Recovered) {
 /// Waits half a lease for the directories: on a disk that is not there a published file looks like none.
 async fn wait_for_the_disk(shared: &Shared) -> bool {
     for _ in 0..LEASE.as_secs() / 2 {
-        let dirs = [shared.settings.dir.clone(), shared.settings.incomplete_dir.clone()];
+        let dirs = [shared.settings().dir.clone(), shared.settings().incomplete_dir.clone()];
         let there = tokio::task::spawn_blocking(move || dirs.iter().all(|dir| dir.is_dir())).await;
         if there.unwrap_or(false) {
             return true;
@@ -94,7 +94,7 @@ async fn wait_for_the_disk(shared: &Shared) -> bool {
 /// outlived its cancelled row goes: the record went before the file, and nothing will ever continue it.
 async fn look_after_parts(shared: &Shared) -> Result<(), StorageError> {
     let parts = shared.registry.parts().await?;
-    let dir = shared.settings.incomplete_dir.clone();
+    let dir = shared.settings().incomplete_dir.clone();
     let (cancelled, owned): (Vec<_>, Vec<_>) =
         parts.into_iter().partition(|part| part.state == DownloadState::Cancelled);
     // What cannot be told now is told at the next start.

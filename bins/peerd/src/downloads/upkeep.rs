@@ -35,7 +35,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
 
 /// Removes what changed last longer ago than history is kept, a few rows at a time so that others get their turn.
 async fn forget_the_past(shared: &Shared) -> Result<(), StorageError> {
-    let Some(keep) = shared.settings.keep_history else { return Ok(()) };
+    let Some(keep) = shared.settings().keep_history else { return Ok(()) };
     let before = earlier(shared.now(), keep);
     let mut forgotten = 0;
     let outcome = loop {

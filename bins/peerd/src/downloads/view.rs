@@ -95,7 +95,7 @@ impl Downloads {
     /// The object of a row just read or changed.
     pub fn view_of(&self, row: Download) -> DownloadView {
         let running = self.shared.running().get(&row.id).and_then(|running| *running.progress.borrow());
-        DownloadView::new(row, running, self.shared.settings.enabled)
+        DownloadView::new(row, running, self.shared.settings().enabled)
     }
 }
 
@@ -151,7 +151,7 @@ impl DownloadView {
     }
 }
 
-fn text(at: Timestamp) -> String {
+pub(super) fn text(at: Timestamp) -> String {
     rfc3339(SystemTime::from(at))
 }
 

@@ -149,7 +149,7 @@ impl Worker {
         }
         let problem = self.shared.absent(self.row.peer.as_deref()?)?;
         let next = self.row.attempts_after_failure(self.reset_bytes());
-        let delay = self.shared.settings.retry.backoff.delay(next, &mut self.shared.rng());
+        let delay = self.shared.settings().retry.backoff.delay(next, &mut self.shared.rng());
         Some(End::Later { delay, problem, source: None })
     }
 
@@ -161,8 +161,8 @@ impl Worker {
             None => 0,
         };
         let missing = self.row.identity.total?.bytes.saturating_sub(self.row.durable.max(reserved));
-        let needed = missing.saturating_add(self.shared.settings.min_free);
-        let free = self.shared.disk.free(&self.shared.settings.incomplete_dir).await?;
+        let needed = missing.saturating_add(self.shared.settings().min_free);
+        let free = self.shared.disk.free(&self.shared.settings().incomplete_dir).await?;
         // A whole part needs no more room than its name.
         (missing > 0 && free < needed)
             .then(|| format!("the disk is too full: {needed} bytes needed, {free} free"))
@@ -204,7 +204,7 @@ impl Worker {
     }
 
     fn start(&self) -> Result<Download, End> {
-        let settings = &self.shared.settings;
+        let settings = self.shared.settings();
         let peer = self.peer.as_deref();
         if let (Some(name), None) = (&self.row.peer, peer) {
             return Err(unknown_peer(name));
@@ -358,7 +358,7 @@ impl Worker {
     }
 
     fn reset_bytes(&self) -> u64 {
-        self.shared.settings.retry.attempts_reset_bytes
+        self.shared.settings().retry.attempts_reset_bytes
     }
 }
 

@@ -8,6 +8,8 @@ use download_registry::{Download, DownloadId, Problem, Timestamp};
 use resume_fetch::{Completed, Progress, RestartReason};
 use retry_kit::DelaySource;
 
+use crate::config::Changes;
+
 /// Something that happened.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
@@ -24,6 +26,8 @@ pub enum Event<'a> {
     DiskLow(Room),
     /// There is room again; the queue goes on.
     DiskOk(Room),
+    /// The configuration was read again, and what could be applied holds.
+    ConfigReloaded(&'a Changes),
 }
 
 /// The download something happened to.

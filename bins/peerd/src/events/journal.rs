@@ -17,6 +17,10 @@ pub(super) fn write(event: &Event<'_>) {
         Event::DiskOk(room) => {
             tracing::info!(free = room.free, "the disk has room again; the queue goes on");
         }
+        Event::ConfigReloaded(changes) => {
+            let (applied, at_restart) = (changes.live.join(", "), changes.at_restart.join(", "));
+            tracing::info!(applied, at_restart, "the configuration was read again");
+        }
     }
 }
 

@@ -30,6 +30,10 @@ pub fn wire(event: &Event<'_>) -> Option<Told> {
         }
         Event::DiskLow(room) => Some(Told { name: "disk.low", data: room_data(room) }),
         Event::DiskOk(room) => Some(Told { name: "disk.ok", data: room_data(room) }),
+        Event::ConfigReloaded(changes) => Some(Told {
+            name: "config.reloaded",
+            data: json!({ "applied": changes.live, "at_restart": changes.at_restart }),
+        }),
     }
 }
 
@@ -111,6 +115,7 @@ mod tests {
     use retry_kit::DelaySource;
 
     use super::*;
+    use crate::config::Changes;
 
     fn told(step: Step<'_>) -> Option<Told> {
         wire(&Event::Download(DownloadId::new(7).into(), step))
@@ -158,6 +163,13 @@ mod tests {
             Some(expected),
             "a wait of ours looks the same"
         );
+    }
+
+    #[test]
+    fn a_reload_tells_which_keys_hold_and_which_wait() {
+        let changes = Changes { live: vec!["limits.up".into()], at_restart: vec!["server.listen".into()] };
+        let data = json!({ "applied": ["limits.up"], "at_restart": ["server.listen"] });
+        assert_eq!(wire(&Event::ConfigReloaded(&changes)), Some(Told { name: "config.reloaded", data }));
     }
 
     #[test]

@@ -7,8 +7,10 @@ mod events;
 mod health;
 mod hosts;
 mod limits;
+mod system;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HeaderValue, LOCATION};
@@ -30,6 +32,7 @@ use crate::metrics::{self, Metrics};
 
 pub use hosts::AllowedHosts;
 pub use limits::Limits;
+pub use system::{Started, System};
 
 /// Everything the admin listener answers.
 pub struct AdminApi {
@@ -39,13 +42,17 @@ pub struct AdminApi {
     events: Arc<Events>,
     limits: Limits,
     keys: Keys,
-    options: AdminOptions,
+    metrics_key: AtomicBool,
+    allowed_hosts: AllowedHosts,
+    system: System,
     router: Router<Route>,
 }
 
 /// Who may speak to the admin API.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct AdminOptions {
+    /// The keys that open it.
+    pub keys: Keys,
     /// Whether `/metrics` wants the key.
     pub metrics_key: bool,
     /// Names the listener may be reached under.
@@ -60,6 +67,7 @@ enum Route {
     List,
     Add,
     Show,
+    History,
     Patch,
     Delete,
     Pause,
@@ -72,6 +80,8 @@ enum Route {
     SetLimits,
     Shares,
     Rescan,
+    System,
+    Reload,
 }
 
 impl Route {
@@ -82,15 +92,15 @@ impl Route {
 }
 
 impl AdminApi {
-    /// Serves `downloads` and what surrounds them to the holder of a key in `keys`.
+    /// Serves `downloads` and what surrounds them to whoever `options` let in.
     pub fn new(
         downloads: Downloads,
         library: Arc<Library>,
         metrics: Arc<Metrics>,
         events: Arc<Events>,
         limits: Limits,
-        keys: Keys,
         options: AdminOptions,
+        system: System,
     ) -> Arc<Self> {
         let router = Router::new()
             .get("/healthz", Route::Health)
@@ -99,6 +109,7 @@ impl AdminApi {
             .get("/api/v1/downloads", Route::List)
             .on(Method::POST, "/api/v1/downloads", Route::Add)
             .get("/api/v1/downloads/{id}", Route::Show)
+            .get("/api/v1/downloads/{id}/history", Route::History)
             .on(Method::PATCH, "/api/v1/downloads/{id}", Route::Patch)
             .on(Method::DELETE, "/api/v1/downloads/{id}", Route::Delete)
             .on(Method::POST, "/api/v1/downloads/{id}/pause", Route::Pause)
@@ -110,8 +121,30 @@ impl AdminApi {
             .get("/api/v1/limits", Route::Limits)
             .on(Method::PUT, "/api/v1/limits", Route::SetLimits)
             .get("/api/v1/shares", Route::Shares)
-            .on(Method::POST, "/api/v1/shares/{name}/rescan", Route::Rescan);
-        Arc::new(Self { downloads, library, metrics, events, limits, keys, options, router })
+            .on(Method::POST, "/api/v1/shares/{name}/rescan", Route::Rescan)
+            .get("/api/v1/system", Route::System)
+            .on(Method::POST, "/api/v1/system/reload", Route::Reload);
+        let AdminOptions { keys, metrics_key, allowed_hosts } = options;
+        let metrics_key = AtomicBool::new(metrics_key);
+        Arc::new(Self {
+            downloads,
+            library,
+            metrics,
+            events,
+            limits,
+            keys,
+            metrics_key,
+            allowed_hosts,
+            system,
+            router,
+        })
+    }
+
+    /// Changes who may speak to it, from the next request on.
+    pub fn reconfigure(&self, require_key: bool, metrics_key: bool, allowed_hosts: Vec<String>) {
+        self.keys.set_required(require_key);
+        self.metrics_key.store(metrics_key, Ordering::Relaxed);
+        self.allowed_hosts.replace(allowed_hosts);
     }
 
     /// Answers one request.
@@ -121,16 +154,9 @@ impl AdminApi {
     pub async fn handle(
         self: Arc<Self>,
         request: Request<Incoming>,
-        connection: Arc<ConnectionInfo>,
+        _connection: Arc<ConnectionInfo>,
     ) -> Response<Body> {
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let response = self.answer(request).await.unwrap_or_else(Problem::into_response);
-        let status = response.status().as_u16();
-        match status {
-            500.. => tracing::error!(peer = %connection.peer, %method, path, status, "answered"),
-            _ => tracing::debug!(peer = %connection.peer, %method, path, status, "answered"),
-        }
-        response
+        self.answer(request).await.unwrap_or_else(Problem::into_response)
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Problem> {
@@ -153,8 +179,8 @@ impl AdminApi {
         if route.is_some_and(Route::is_probe) {
             return Ok(());
         }
-        self.options.allowed_hosts.check(headers)?;
-        if route == Some(Route::Metrics) && !self.options.metrics_key {
+        self.allowed_hosts.check(headers)?;
+        if route == Some(Route::Metrics) && !self.metrics_key.load(Ordering::Relaxed) {
             return Ok(());
         }
         self.keys.authenticate(headers).map(drop).map_err(|refusal| {
@@ -181,6 +207,7 @@ impl AdminApi {
             Route::List => downloads::list(&self.downloads, &query).await,
             Route::Add => downloads::add(&self.downloads, Document::read(request).await?).await,
             Route::Show => downloads::show(&self.downloads, params).await,
+            Route::History => downloads::history(&self.downloads, params).await,
             Route::Patch => downloads::patch(&self.downloads, params, Document::read(request).await?).await,
             Route::Delete => downloads::delete(&self.downloads, params, &query).await,
             Route::Pause => {
@@ -204,6 +231,8 @@ impl AdminApi {
             Route::SetLimits => limits::set(&self.limits, Document::read(request).await?),
             Route::Shares => Ok(self.shares()),
             Route::Rescan => self.rescan(params.get("name")).await,
+            Route::System => Ok(system::show(&self.system, &self.downloads, &self.limits).await),
+            Route::Reload => system::reload(&self.system).await,
         }
     }
 

@@ -5,6 +5,7 @@
 //! time an answer takes tells nothing about any key.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
@@ -86,7 +87,7 @@ impl From<&KeySpec> for Key {
 /// ones.
 #[derive(Debug)]
 pub struct Keys {
-    required: bool,
+    required: AtomicBool,
     keys: RwLock<Arc<[Arc<Key>]>>,
 }
 
@@ -113,7 +114,7 @@ pub enum Refusal {
 impl Keys {
     /// These keys. With `required` off, whoever sends none of them is [`Caller::Anyone`].
     pub fn new(required: bool, keys: impl IntoIterator<Item = Key>) -> Self {
-        let ring = Self { required, keys: RwLock::new(Arc::new([])) };
+        let ring = Self { required: AtomicBool::new(required), keys: RwLock::new(Arc::new([])) };
         ring.replace(keys);
         ring
     }
@@ -124,6 +125,11 @@ impl Keys {
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys.into();
     }
 
+    /// Changes whether a key is needed, from the next request on.
+    pub fn set_required(&self, required: bool) {
+        self.required.store(required, Ordering::Relaxed);
+    }
+
     /// Finds out who asks.
     ///
     /// # Errors
@@ -132,7 +138,7 @@ impl Keys {
         match self.key(headers) {
             Ok(key) => Ok(Caller::Key(key)),
             // Whoever may ask without a key may do so with a wrong one.
-            Err(_) if !self.required => Ok(Caller::Anyone),
+            Err(_) if !self.required.load(Ordering::Relaxed) => Ok(Caller::Anyone),
             Err(refusal) => Err(refusal),
         }
     }

@@ -7,10 +7,13 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::FORWARDED;
 use serde::{Deserialize, Serialize};
+
+use crate::current::Current;
 
 /// An address block such as `10.0.0.0/8`; a single address is a block of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,21 +31,28 @@ pub struct NetworkError {
     pub text: String,
 }
 
-/// The proxies whose word about their clients is taken.
+/// The proxies whose word about their clients is taken. Clones are the same list.
 #[derive(Clone, Debug, Default)]
-pub struct TrustedProxies(Vec<Network>);
+pub struct TrustedProxies(Arc<Current<Vec<Network>>>);
 
 impl TrustedProxies {
     /// These blocks.
     pub fn new(networks: Vec<Network>) -> Self {
-        Self(networks)
+        Self(Arc::new(Current::new(networks)))
+    }
+
+    /// Takes the word of these instead, from the next request on.
+    pub fn replace(&self, networks: Vec<Network>) {
+        self.0.replace(networks);
     }
 
     /// The client of a request that arrived from `peer`.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let trusted = self.0.get();
+        let trusts = |address| trusted.iter().any(|network| network.contains(address));
         let mut client = peer.to_canonical();
         let mut hops = forwarded_for(headers);
-        while self.trusts(client) {
+        while trusts(client) {
             match hops.pop() {
                 Some(Some(address)) => client = address.to_canonical(),
                 // Nobody said, or a proxy hid it on purpose: the proxy itself stands for its client.
@@ -50,10 +60,6 @@ impl TrustedProxies {
             }
         }
         client
-    }
-
-    fn trusts(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(address))
     }
 }
 

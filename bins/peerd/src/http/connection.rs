@@ -15,7 +15,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
+use super::access::Access;
 use super::body::Body;
 use super::framing::FramingGuard;
 use super::key_slots::{KeySlot, KeySlots};
@@ -68,6 +70,8 @@ pub(super) async fn serve<H, F>(
     let service = service_fn(|request: Request<Incoming>| {
         let refused = check(&request);
         let closing = request.headers().contains_key(TRANSFER_ENCODING);
+        let access = Access::of(&request);
+        let span = access.span();
         let answer = refused.is_none().then(|| handler(request, Arc::clone(&info)));
         async move {
             let mut response = match (refused, answer) {
@@ -78,8 +82,10 @@ pub(super) async fn serve<H, F>(
                 // The framing guard does not follow chunks, so nothing may come after them.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
+            access.answered(&mut response, peer);
             Ok::<_, Infallible>(response)
         }
+        .instrument(span)
     });
     let stream = TokioIo::new(FramingGuard::new(StallGuard::new(stream, options.write_stall_timeout)));
     let connection = http1::Builder::new()

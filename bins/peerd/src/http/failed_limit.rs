@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -13,9 +13,14 @@ use tokio::time::Instant;
 /// How many wrong keys one address may send.
 #[derive(Debug)]
 pub struct FailedLimit {
+    bounds: RwLock<Bounds>,
+    buckets: Mutex<HashMap<IpAddr, Bucket>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
     max: u32,
     per: Duration,
-    buckets: Mutex<HashMap<IpAddr, Bucket>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +32,18 @@ struct Bucket {
 impl FailedLimit {
     /// At most `max` wrong keys at once and per `per`; a `max` of zero is no limit.
     pub fn new(max: u32, per: Duration) -> Self {
-        Self { max, per, buckets: Mutex::default() }
+        Self { bounds: RwLock::new(Bounds { max, per }), buckets: Mutex::default() }
+    }
+
+    /// Changes how many are allowed, and forgives what came before.
+    pub fn set(&self, max: u32, per: Duration) {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        *self.bounds.write().unwrap_or_else(PoisonError::into_inner) = Bounds { max, per };
+        buckets.clear();
+    }
+
+    fn bounds(&self) -> Bounds {
+        *self.bounds.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a key from this address may be looked at.
@@ -37,26 +53,30 @@ impl FailedLimit {
     pub fn check(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
         let buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(bucket) = buckets.get(&network(address)) else { return Ok(()) };
-        let tries = self.tries(bucket, now);
-        if tries >= 1.0 { Ok(()) } else { Err(self.per.mul_f64((1.0 - tries) / f64::from(self.max))) }
+        let bounds = self.bounds();
+        let tries = bounds.tries(bucket, now);
+        if tries >= 1.0 { Ok(()) } else { Err(bounds.per.mul_f64((1.0 - tries) / f64::from(bounds.max))) }
     }
 
     /// Counts a wrong key from this address.
     pub fn failed(&self, address: IpAddr, now: Instant) {
-        if self.max == 0 {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let bounds = self.bounds();
+        if bounds.max == 0 {
             return;
         }
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= MAX_ADDRESSES {
-            self.make_room(&mut buckets, now);
+            bounds.make_room(&mut buckets, now);
         }
         let bucket =
-            buckets.entry(network(address)).or_insert(Bucket { tries: f64::from(self.max), at: now });
-        *bucket = Bucket { tries: (self.tries(bucket, now) - 1.0).max(0.0), at: now };
+            buckets.entry(network(address)).or_insert(Bucket { tries: f64::from(bounds.max), at: now });
+        *bucket = Bucket { tries: (bounds.tries(bucket, now) - 1.0).max(0.0), at: now };
     }
+}
 
+impl Bounds {
     /// The tries left by `now`.
-    fn tries(&self, bucket: &Bucket, now: Instant) -> f64 {
+    fn tries(self, bucket: &Bucket, now: Instant) -> f64 {
         let max = f64::from(self.max);
         let passed =
             now.saturating_duration_since(bucket.at).as_secs_f64() / self.per.as_secs_f64().max(1e-9);
@@ -65,7 +85,7 @@ impl FailedLimit {
 
     /// Forgets the addresses that are forgiven, and if those are few, the better half of the rest: one pass
     /// makes room for thousands.
-    fn make_room(&self, buckets: &mut HashMap<IpAddr, Bucket>, now: Instant) {
+    fn make_room(self, buckets: &mut HashMap<IpAddr, Bucket>, now: Instant) {
         buckets.retain(|_, bucket| self.tries(bucket, now) < f64::from(self.max));
         if buckets.len() > MAX_ADDRESSES / 2 {
             let mut left: Vec<_> =

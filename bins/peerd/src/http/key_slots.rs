@@ -1,12 +1,13 @@
 //! Connections per key: one friend with a greedy client does not take every connection there is.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Counts the connections each key is used on.
 #[derive(Debug)]
 pub struct KeySlots {
-    limit: usize,
+    limit: AtomicUsize,
     used: Mutex<HashMap<String, usize>>,
 }
 
@@ -20,14 +21,20 @@ pub struct KeySlot {
 impl KeySlots {
     /// At most `limit` connections per key; zero is no limit.
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, used: Mutex::default() })
+        Arc::new(Self { limit: AtomicUsize::new(limit), used: Mutex::default() })
+    }
+
+    /// Changes the limit. Connections beyond a smaller one go on; no further one is let in before they end.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// Takes a slot of this key; `None` if all are taken.
     pub fn claim(self: &Arc<Self>, key: &str) -> Option<KeySlot> {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let count = used.get(key).copied().unwrap_or(0);
-        if self.limit > 0 && count >= self.limit {
+        let limit = self.limit.load(Ordering::Relaxed);
+        if limit > 0 && count >= limit {
             return None;
         }
         used.insert(key.to_owned(), count + 1);

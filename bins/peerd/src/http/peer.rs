@@ -89,6 +89,16 @@ impl PeerApi {
         Arc::new(Self { library, keys, events, options, router })
     }
 
+    /// How it presents and guards itself; what is shared in it can be changed while it answers.
+    pub fn options(&self) -> &PeerOptions {
+        &self.options
+    }
+
+    /// Who may ask.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     /// Answers one request. Bodies of requests are not read: nothing here takes one.
     ///
     /// # Cancel safety
@@ -108,13 +118,6 @@ impl PeerApi {
         };
         let response = answer.unwrap_or_else(Problem::into_response);
         self.events.answered(label, response.status());
-        tracing::debug!(
-            peer = %connection.peer,
-            method = %parts.method,
-            path = parts.uri.path(),
-            status = response.status().as_u16(),
-            "answered"
-        );
         response
     }
 

@@ -66,6 +66,8 @@ async fn a_wrong_command_line_is_2_with_its_reason_on_stderr() {
         &["get", "http://host/x", "-v", "-q"],
         &["show", "abc"],
         &["show"],
+        &["ls", "--url", "nonsense"],
+        &["ls", "--url", "ftp://host/"],
         &["serve", "--listen", "nowhere"],
         &["demo", "--size", "large"],
         &["ls", "--color", "pink"],

@@ -1,81 +1,100 @@
-//! `docs/configuration.md` lists every key there is, with its default.
+//! `docs/configuration.md` and the file of `peerd config init` list every key there is, with its default.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use peerd::config::{ByteSize, Config, KEYS, OnConflict, Place, format_duration, parse_duration};
-use toml::{Table, Value};
+use peerd::config::{ByteSize, Config, OnConflict, Place, SECTIONS, Section, keys, template};
 
 use super::Bench;
 
-/// One row of the tables in the document.
-struct Row {
-    key: String,
-    default: String,
-    variable: String,
+fn document() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md")
 }
 
-fn documented() -> Vec<Row> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
-    let text = fs::read_to_string(path).expect("the document is part of the source tree");
-    let rows = text.lines().filter(|line| line.starts_with("| `"));
-    let plain = |cell: &str| cell.trim().trim_matches('`').to_owned();
-    let rows = rows.filter_map(|line| {
-        let cells = line.trim_matches('|').split('|').collect::<Vec<_>>();
-        let &[key, _, default, _, variable] = cells.as_slice() else { return None };
-        Some(Row { key: plain(key), default: plain(default), variable: plain(variable) })
-    });
-    rows.collect()
+/// The tables of the document as the program knows them.
+fn tables() -> String {
+    let mut text = String::new();
+    for section in SECTIONS {
+        let name = match section.entry_name() {
+            Some(_) => format!("{}.NAME", section.name()),
+            None => section.name().to_owned(),
+        };
+        text.push_str(&format!("### `[{name}]`: {}\n\n", section.about()));
+        text.push_str(
+            "| key | takes | default | meaning | on reload | environment |\n|---|---|---|---|---|---|\n",
+        );
+        for key in section.keys() {
+            let default = match key.default() {
+                Some(default) => format!("`{default}`"),
+                None => if key.is_required() { "required" } else { "none" }.to_owned(),
+            };
+            let reload = if key.is_live() { "applied" } else { "next start" };
+            let (path, takes, about, variable) = (key.path(), key.takes(), key.about(), key.variable());
+            text.push_str(&format!(
+                "| `{path}` | {takes} | {default} | {about} | {reload} | `{variable}` |\n"
+            ));
+        }
+        text.push('\n');
+    }
+    text
 }
 
 #[test]
-fn the_document_lists_every_key_with_its_variable_and_no_other() {
-    let rows = documented();
-    let in_document =
-        rows.iter().map(|row| (row.key.as_str(), row.variable.clone())).collect::<BTreeSet<_>>();
-    let in_code = KEYS.iter().map(|key| (key.path(), key.variable())).collect::<BTreeSet<_>>();
-    assert_eq!(in_document, in_code);
-    assert_eq!(rows.len(), KEYS.len(), "no key is documented twice");
+fn the_document_has_the_tables_of_the_program_word_for_word() {
+    let text = fs::read_to_string(document()).expect("the document is part of the source tree");
+    let (before, rest) = text.split_once(BEGIN).expect("where the tables begin");
+    let (documented, after) = rest.split_once(END).expect("where the tables end");
+    let expected = format!("\n\n{}", tables());
+    if std::env::var_os("PEERD_WRITE_DOCS").is_some() {
+        fs::write(document(), format!("{before}{BEGIN}{expected}{END}{after}")).expect("a writable document");
+        return;
+    }
+    for (documented, expected) in documented.lines().zip(expected.lines()) {
+        assert_eq!(documented, expected, "{HOW}");
+    }
+    assert_eq!(documented, expected, "{HOW}");
 }
 
+const BEGIN: &str = "<!-- keys: begin -->";
+const END: &str = "<!-- keys: end -->";
+const HOW: &str = "write it anew with PEERD_WRITE_DOCS=1 cargo test -p peerd --test config";
+
 #[test]
-fn every_default_is_the_documented_one() {
+fn the_file_that_config_init_writes_sets_nothing_and_names_every_key_with_its_default() {
     let bench = Bench::new("");
-    let share = bench.folder("share");
-    let text = format!(
-        "[keys.NAME]\nsecret = \"x\"\n[shares.NAME]\npath = {share:?}\n[peers.NAME]\nurl = \"http://b/\"\n"
-    );
-    fs::write(bench.path("peerd.toml"), text).unwrap();
-    let settings = bench.load().unwrap().settings();
-    for row in documented() {
-        let setting = settings.iter().find(|setting| setting.path == row.key);
-        match (row.default.as_str(), setting) {
-            ("required", Some(setting)) => {
-                assert!(matches!(setting.origin, Place::File { .. }), "{}", row.key);
-            }
-            ("none", setting) => assert!(setting.is_none(), "{}", row.key),
-            (default, Some(setting)) => {
-                let documented: Table = format!("value = {default}").parse().unwrap();
-                assert_eq!(canonical(&documented["value"]), canonical(&setting.value), "{}", row.key);
-                assert_eq!(setting.origin, Place::Default, "{}", row.key);
-            }
-            (_, None) => panic!("{} has no value", row.key),
+    fs::write(bench.path("peerd.toml"), template()).unwrap();
+    let untouched = bench.load().unwrap();
+    assert_eq!(untouched.config, Config::default());
+    assert!(untouched.settings().iter().all(|setting| setting.origin == Place::Default));
+
+    let (movies, alice) = (bench.folder("movies"), bench.path("alice"));
+    fs::write(&alice, "a").unwrap();
+    let set = template()
+        .lines()
+        .map(|line| {
+            line.strip_prefix('#')
+                .filter(|rest| !rest.starts_with([' ', '#']) && !rest.is_empty())
+                .unwrap_or(line)
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
+        .replace("/data/media/movies", movies.to_str().unwrap())
+        .replace("/run/secrets/alice", alice.to_str().unwrap());
+    fs::write(bench.path("peerd.toml"), set).unwrap();
+    let bench = bench.env("BOB_KEY", "k");
+    let settings = bench.load().unwrap_or_else(|errors| panic!("{errors}")).settings();
+    for key in keys() {
+        let section = SECTIONS.iter().find(|section| key.path().starts_with(&format!("{}.", section.name())));
+        let path = key.path().replace("NAME", section.and_then(Section::entry_name).unwrap_or_default());
+        let setting = settings.iter().find(|setting| setting.path == path);
+        let setting = setting.unwrap_or_else(|| panic!("{path} is not in the file"));
+        assert!(matches!(setting.origin, Place::File { .. }), "{path}: {:?}", setting.origin);
+        if let Some(default) = key.default() {
+            assert_eq!(setting.value.to_string(), default, "{path}");
         }
     }
-}
-
-/// `60s` and `1m` are the same duration, `0` and `"0"` the same size.
-fn canonical(value: &Value) -> String {
-    match value.as_str() {
-        Some(text) => match (parse_duration(text), text.parse::<ByteSize>()) {
-            (Ok(duration), _) => format_duration(duration),
-            (_, Ok(size)) => size.to_string(),
-            _ => text.to_owned(),
-        },
-        None => value.to_string(),
-    }
+    assert_eq!(settings.len(), keys().count());
 }
 
 #[test]
@@ -118,8 +137,7 @@ fn the_defaults_are_those_promised() {
 
 #[test]
 fn the_example_of_the_document_is_a_configuration() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
-    let document = fs::read_to_string(path).unwrap();
+    let document = fs::read_to_string(document()).unwrap();
     let example = document.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let bench = Bench::new("").env("BOB_KEY", "k");
     let (share, key) = (bench.folder("movies"), bench.path("alice"));

@@ -1,5 +1,7 @@
 //! Every mistake is reported, with its place and what was probably meant.
 
+use std::fs;
+
 use peerd::config::Config;
 
 use super::{Bench, report};
@@ -142,4 +144,48 @@ fn a_mistake_is_reported_where_it_stands_even_when_a_higher_layer_sets_the_key()
     assert!(report.starts_with("peerd.toml:2:8: limits.down: \"fast\" is not a size"), "{report}");
     let report = Bench::new("[limits]\ndown = \"1MiB\"\n").env("PEERD_LIMITS__DOWN", "fast").report();
     assert!(report.starts_with("environment variable PEERD_LIMITS__DOWN: limits.down: \"fast\""), "{report}");
+}
+
+#[test]
+fn a_dozen_mistakes_of_different_kinds_are_all_named_with_their_line_and_what_to_do() {
+    let bench = Bench::new("");
+    let root = bench.path("").display().to_string();
+    let secret = bench.path("no-such-secret").display().to_string();
+    let lines = [
+        ("[server]", None),
+        ("listen = [\":80\"]", Some(("is not an address to listen on", "write 0.0.0.0:80"))),
+        ("max_conections = 3", Some(("unknown key `max_conections`", "did you mean `max_connections`?"))),
+        ("[auth]", None),
+        ("require_key = \"no\"", Some(("auth.require_key: expected true or false", "true or false"))),
+        ("failed_limit = \"20\"", Some(("auth.failed_limit: \"20\"", "such as 20/min"))),
+        ("[downloads]", None),
+        ("max_size = \"12 parsecs\"", Some(("unknown unit `parsecs`", "KiB, MiB, GiB"))),
+        ("idle_timeout = \"60\"", Some(("is not a duration", "write 60s, 60m or 60ms"))),
+        ("connections = 17", Some(("downloads.connections", "must be from 1 to 16"))),
+        (
+            "on_conflict = \"replce\"",
+            Some(("expected one of fail, rename, replace", "did you mean \"replace\"?")),
+        ),
+        ("[peers.bob]", None),
+        ("url = \"bob.example\"", Some(("peers.bob.url: not a URL", "write http://HOST:PORT/"))),
+        (
+            &format!("key = {{ file = {secret:?} }}"),
+            Some(("peers.bob.key: cannot read", "put the secret into")),
+        ),
+        ("[shares.all]", None),
+        (&format!("path = {root:?}"), Some(("contains the state directory", "share a directory beside it"))),
+        ("[keys.alice]", Some(("[keys.alice] needs `secret`", "PEERD_KEYS__ALICE__SECRET"))),
+    ];
+    let text = lines.map(|(line, _)| line).join("\n");
+    fs::write(bench.path("peerd.toml"), text).unwrap();
+    let report = bench.report();
+    let problems = report.split("\n\n").collect::<Vec<_>>();
+    let expected = lines.iter().enumerate().filter_map(|(at, (_, told))| Some((at + 1, (*told)?)));
+    for (line, (what, remedy)) in expected.clone() {
+        let place = format!("peerd.toml:{line}:");
+        let problem = problems.iter().find(|problem| problem.starts_with(&place));
+        let problem = problem.unwrap_or_else(|| panic!("line {line} is not in {report}"));
+        assert!(problem.contains(what) && problem.contains(remedy), "{problem}");
+    }
+    assert_eq!(problems.len(), expected.count(), "{report}");
 }

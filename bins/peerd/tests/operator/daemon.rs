@@ -11,6 +11,7 @@ async fn a_health_check_is_0_while_the_daemon_lives_and_69_after() {
     let url = format!("http://{}", daemon.admin);
     let checked = daemon.cli(["healthcheck"]).await.expect_code(0);
     assert!(checked.stdout.is_empty(), "{checked:?}");
+    assert_eq!(daemon.cli(["healthcheck", "--json"]).await.expect_code(0).json(), json!({ "alive": true }));
     let bare = Output::of(program(&home.path("user"), ["--url", &url, "healthcheck"])).await;
     assert_eq!(bare.code, 0, "it needs no key: {bare:?}");
     daemon.terminate().await;

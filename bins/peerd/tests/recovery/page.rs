@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use peerd::config::KEYS;
+use peerd::config::keys;
 
 #[test]
 fn every_test_of_recovery_stands_on_the_page_and_every_test_on_the_page_exists() {
@@ -31,7 +31,7 @@ fn every_test_the_page_for_those_who_come_from_jack_names_exists() {
 
 #[test]
 fn every_setting_the_page_for_those_who_come_from_jack_names_exists() {
-    let keys: BTreeSet<_> = KEYS.iter().map(peerd::config::Key::path).collect();
+    let keys: BTreeSet<_> = keys().map(peerd::config::Key::path).collect();
     let sections = ["server.", "admin.", "auth.", "keys.", "shares.", "peers.", "downloads.", "limits."];
     let text = page("from-jack.md");
     let quoted = text.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.split(' ').next());

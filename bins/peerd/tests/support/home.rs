@@ -49,6 +49,14 @@ impl Home {
         self
     }
 
+    /// Takes a key or a table out of the configuration; `path` is a JSON pointer.
+    pub(crate) fn without(mut self, path: &str) -> Self {
+        let (parent, name) = path.rsplit_once('/').expect("a pointer");
+        let parent = self.config.pointer_mut(parent).and_then(Value::as_object_mut).expect("a table");
+        parent.remove(name).expect("something to take out");
+        self
+    }
+
     /// Adds a peer whose daemon is reached at `base`, such as `http://127.0.0.1:5280/`.
     pub(crate) fn knowing(self, name: &str, base: impl Into<String>) -> Self {
         let peer = json!({ "url": base.into(), "key": KEY });
@@ -78,10 +86,16 @@ impl Home {
         Output::of(self.serve()).await
     }
 
-    /// The command that runs the daemon.
-    pub(crate) fn serve(&self) -> tokio::process::Command {
+    /// Writes the configuration file; a running daemon sees it when it reads it again.
+    pub(crate) fn write_config(&self) -> PathBuf {
         let config = self.path("peerd.toml");
         std::fs::write(&config, toml::to_string(&self.config).expect("TOML")).expect("a configuration");
+        config
+    }
+
+    /// The command that runs the daemon.
+    pub(crate) fn serve(&self) -> tokio::process::Command {
+        let config = self.write_config();
         let mut command = program(&self.path("user"), ["serve", "--config"]);
         command.arg(config).arg("--state-dir").arg(self.state());
         command

@@ -64,7 +64,8 @@ impl Worker {
 
     /// A failure before the engine ran, treated by the same policy as one inside it.
     pub(super) fn backed_off(&self, kind: Failure, message: String, hint: Option<Duration>) -> End {
-        let policy = &self.shared.settings.retry;
+        let settings = self.shared.settings();
+        let policy = &settings.retry;
         let mut attempts = retry_kit::Attempts::from_failures(self.row.attempts_so_far(self.reset_bytes()));
         match policy.after_failure(&mut attempts, hint, &mut self.shared.rng()) {
             retry_kit::Next::Retry { delay, source, .. }
@@ -197,7 +198,7 @@ impl Worker {
         };
         let retry = Retry {
             attempt: row.attempts,
-            max: self.shared.settings.retry.max_attempts.get(),
+            max: self.shared.settings().retry.max_attempts.get(),
             delay,
             source: source.unwrap_or(DelaySource::Backoff),
             reason: &problem.message,
@@ -220,7 +221,7 @@ impl Worker {
     /// Rows that ran out of attempts on passing failures come back by themselves, until they are too old; never before
     /// the peer wants to be asked again.
     fn comes_back(&self, retryable: bool, rest: Option<Duration>, now: Timestamp) -> Option<Timestamp> {
-        let settings = &self.shared.settings;
+        let settings = self.shared.settings();
         let at = now.saturating_add(settings.retry_failed_every.max(rest.unwrap_or_default()));
         let last = self.row.created_at.saturating_add(settings.give_up_after);
         (retryable && at <= last).then_some(at)

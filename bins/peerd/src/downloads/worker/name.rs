@@ -13,7 +13,7 @@ impl Worker {
     /// Whether the engine found the name taken and another one is welcome.
     pub(super) fn may_take_another_name(&self, error: &FetchError) -> bool {
         let taken = matches!(error.kind, FetchErrorKind::AlreadyExists(_));
-        taken && self.shared.settings.on_conflict == OnConflict::Rename
+        taken && self.shared.settings().on_conflict == OnConflict::Rename
     }
 
     /// Puts the next free name on record, before any file gets it. The part stays where it is.

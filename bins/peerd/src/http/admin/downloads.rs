@@ -51,6 +51,12 @@ pub(super) async fn show(downloads: &Downloads, params: &Params) -> Result<Respo
     view.map(|view| body::json(StatusCode::OK, &view)).ok_or_else(unknown)
 }
 
+/// What happened to one so far.
+pub(super) async fn history(downloads: &Downloads, params: &Params) -> Result<Response<Body>, Problem> {
+    let history = downloads.history(id(params)?).await.map_err(|error| failed(&error))?;
+    history.map(|history| body::json(StatusCode::OK, &history)).ok_or_else(unknown)
+}
+
 /// Changes what is named. `limit_down: null` takes the limit away.
 pub(super) async fn patch(
     downloads: &Downloads,

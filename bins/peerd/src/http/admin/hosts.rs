@@ -2,20 +2,29 @@
 //! our address (DNS rebinding), nor send requests from another site's page.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, StatusCode, Uri};
 
+use crate::current::Current;
 use crate::http::problem::Problem;
 
-/// Loopback names, and the configured ones.
+/// Loopback names, and the configured ones. Clones are the same list.
 #[derive(Clone, Debug, Default)]
-pub struct AllowedHosts(Vec<String>);
+pub struct AllowedHosts(Arc<Current<Vec<String>>>);
 
 impl AllowedHosts {
     /// Loopback, and these names without scheme or port.
     pub fn new(names: impl IntoIterator<Item = String>) -> Self {
-        Self(names.into_iter().map(|name| name.to_ascii_lowercase()).collect())
+        let hosts = Self::default();
+        hosts.replace(names);
+        hosts
+    }
+
+    /// Allows these instead, from the next request on.
+    pub fn replace(&self, names: impl IntoIterator<Item = String>) {
+        self.0.replace(names.into_iter().map(|name| name.to_ascii_lowercase()).collect());
     }
 
     /// Checks Host, and Origin where a browser sends one.
@@ -49,7 +58,7 @@ impl AllowedHosts {
             |_| host == "localhost" || host.ends_with(".localhost"),
             |address| address.is_loopback(),
         );
-        loopback || self.0.contains(&host)
+        loopback || self.0.get().contains(&host)
     }
 }
 

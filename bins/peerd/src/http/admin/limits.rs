@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 
 use http::{Response, StatusCode};
 use retry_kit::RateLimiter;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::document::{Document, Rate};
 use crate::http::body::{self, Body};
@@ -23,7 +23,11 @@ pub struct Limits {
 
 /// The limits in force, in bytes per second; 0 is none.
 pub(super) fn show(limits: &Limits) -> Response<Body> {
-    body::json(StatusCode::OK, &json!({ "down": bytes(&limits.down), "up": bytes(&limits.up) }))
+    body::json(StatusCode::OK, &document(limits))
+}
+
+pub(super) fn document(limits: &Limits) -> Value {
+    json!({ "down": bytes(&limits.down), "up": bytes(&limits.up) })
 }
 
 /// Sets the limits that are named, on running transfers too.

@@ -1,0 +1,213 @@
+//! Reading the configuration again while everything runs.
+//!
+//! Whoever wants a reload asks [`Reloads`]; one task, [`Reloader::run`], does them one after the other. A reload is
+//! whole or none: what could fail is tried first, and then everything is put in its place. Settings that only a start
+//! can apply keep the value they were started with, and the configuration is judged with those values in it: a key may
+//! not be waived because of a listener that is not there yet.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use anyhow::Context;
+use retry_kit::RateLimiter;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::{Changes, Config, ConfigErrors, Loaded, Problem, Sources};
+use crate::current::Current;
+use crate::downloads::{Downloads, Settings};
+use crate::events::{Event, Events};
+use crate::http::admin::AdminApi;
+use crate::http::auth::{Key, KeySpec};
+use crate::http::peer::PeerApi;
+use crate::library::{Library, ShareSpec};
+use crate::telemetry::Logging;
+
+/// Where a reload is asked for. Clones ask the same daemon.
+#[derive(Clone, Debug)]
+pub struct Reloads(mpsc::Sender<oneshot::Sender<Outcome>>);
+
+/// The other end of [`Reloads`].
+#[derive(Debug)]
+pub struct Asked(mpsc::Receiver<oneshot::Sender<Outcome>>);
+
+type Outcome = Result<Reloaded, ReloadError>;
+
+/// What a reload came to.
+#[derive(Clone, Debug)]
+pub struct Reloaded {
+    /// What differs from before, or from what the daemon was started with.
+    pub changes: Changes,
+    /// What is allowed, but probably not meant.
+    pub warnings: Vec<Problem>,
+}
+
+/// Why the configuration of before stays in force.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// It cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// A part of the daemon refused it.
+    #[error("{0:#}")]
+    Apply(anyhow::Error),
+    /// The daemon is about to end.
+    #[error("the daemon is stopping")]
+    Gone,
+}
+
+impl Reloads {
+    /// A place to ask, and what is asked there.
+    pub fn new() -> (Self, Asked) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        (Self(sender), Asked(receiver))
+    }
+
+    /// Reads the configuration again and applies what can be applied.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; then nothing has changed.
+    ///
+    /// # Cancel safety
+    /// Safe. A reload that was asked for happens, whether or not anyone waits for it.
+    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
+        let (answer, outcome) = oneshot::channel();
+        self.0.send(answer).await.map_err(|_| ReloadError::Gone)?;
+        outcome.await.unwrap_or(Err(ReloadError::Gone))
+    }
+}
+
+/// Every part that a configuration reaches, and where the configuration comes from.
+pub struct Reloader {
+    /// Where it is read from, as at the start.
+    pub sources: Sources,
+    /// What the daemon was started with.
+    pub started: Loaded,
+    /// What was read last.
+    pub loaded: Arc<Current<Loaded>>,
+    /// Its log.
+    pub logging: Logging,
+    /// What it downloads.
+    pub downloads: Downloads,
+    /// What it shares.
+    pub library: Arc<Library>,
+    /// How fast it serves.
+    pub upload: RateLimiter,
+    /// Its public listener.
+    pub peer: Arc<PeerApi>,
+    /// Its admin listener.
+    pub admin: Arc<AdminApi>,
+    /// Who is told.
+    pub events: Arc<Events>,
+}
+
+impl Reloader {
+    /// Answers every wish for a reload, for as long as it is polled.
+    pub async fn run(self, mut asked: Asked) {
+        while let Some(answer) = asked.0.recv().await {
+            let outcome = self.reload().await;
+            if let Err(error) = &outcome {
+                tell(error);
+            }
+            // Whoever asked may have gone; the log says it, too.
+            let _ = answer.send(outcome);
+        }
+    }
+
+    async fn reload(&self) -> Outcome {
+        let sources = self.sources.clone();
+        // Reads files, which may lie on a slow disk.
+        let loading = tokio::task::spawn_blocking(move || Config::load(&sources));
+        let new = loading.await.context("reading the configuration failed").map_err(ReloadError::Apply)??;
+        let in_force = new.beside(&self.started)?;
+        let old = self.loaded.get();
+        let changes = Changes {
+            live: old.changes(&new).live,
+            // Compared with the start: what waits for the next one still waits when it is read a second time.
+            at_restart: self.started.changes(&new).at_restart,
+        };
+        self.apply(&in_force, &old).map_err(ReloadError::Apply)?;
+        let warnings = new.warnings.clone();
+        for warning in &warnings {
+            tracing::warn!("{warning}");
+        }
+        self.loaded.replace(new);
+        self.events.record(&Event::ConfigReloaded(&changes));
+        Ok(Reloaded { changes, warnings })
+    }
+
+    /// Puts a configuration in force. `old` is what was read before.
+    fn apply(&self, config: &Config, old: &Loaded) -> anyhow::Result<()> {
+        let settings = Settings::new(config, &self.started.paths)?;
+        let peers = self.downloads.peers();
+        for (name, peer) in &config.peers {
+            peers.replace(name, peer.clone())?;
+        }
+        self.library.set_shares(share_specs(config))?;
+        // Only those that the file had and has no more: others may have come from elsewhere.
+        for name in old.config.peers.keys().filter(|name| !config.peers.contains_key(*name)) {
+            peers.remove(name);
+        }
+        self.downloads.reconfigure(settings);
+        if config.limits.up != old.config.limits.up {
+            self.upload.set_rate(NonZeroU64::new(config.limits.up.bytes()).into());
+        }
+        let options = self.peer.options();
+        options.failed_limit.set(config.auth.failed_limit.max, config.auth.failed_limit.per);
+        options.key_slots.set_limit(config.server.max_connections_per_key as usize);
+        options.trusted_proxies.replace(config.server.trusted_proxies.clone());
+        self.peer.keys().set_required(config.auth.require_key);
+        self.peer.keys().replace(inbound_keys(config));
+        let admin = &config.admin;
+        self.admin.reconfigure(
+            admin.require_key,
+            admin.metrics_key && admin.require_key,
+            admin.allowed_hosts.clone(),
+        );
+        self.logging.set_level(config.log.level);
+        Ok(())
+    }
+}
+
+/// The keys of the configuration.
+pub(crate) fn inbound_keys(config: &Config) -> impl Iterator<Item = Key> {
+    config.keys.iter().map(|(name, key)| {
+        Key::from(&KeySpec {
+            name: name.clone(),
+            secret: key.secret.expose().to_owned(),
+            shares: key.shares.clone(),
+        })
+    })
+}
+
+/// The shares of the configuration.
+pub(crate) fn share_specs(config: &Config) -> Vec<ShareSpec> {
+    let specs = config.shares.iter().map(|(name, share)| ShareSpec {
+        name: name.clone(),
+        root: share.path.clone(),
+        include: share.include.clone(),
+        exclude: share.exclude.clone(),
+        follow_symlinks: share.follow_symlinks,
+    });
+    specs.collect()
+}
+
+fn tell(error: &ReloadError) {
+    if let ReloadError::Config(errors) = error {
+        for problem in errors.problems() {
+            tracing::error!("{problem}");
+        }
+    }
+    tracing::error!(
+        error = %match error {
+            ReloadError::Config(errors) => match errors.problems().len() {
+                1 => "1 problem".to_owned(),
+                count => format!("{count} problems"),
+            },
+            error => error.to_string(),
+        },
+        "the configuration cannot be used; the old one stays in force"
+    );
+}
+
+/// Wishes that may wait for their turn.
+const WAITING: usize = 8;
