@@ -115,7 +115,11 @@ impl App {
             // A registry elsewhere is state, too: two daemons on it would take each other's rows.
             locks.push(StateLock::acquire(registry_dir)?);
         }
-        let registry = Registry::open(&paths.registry, &Options::default()).await?;
+        let metrics = Arc::new(Metrics::new());
+        let mut options = Options::default();
+        options.observer =
+            Some(Arc::new(metrics::WriteTimes::new(metrics.db_write.clone(), Arc::clone(&clock))));
+        let registry = Registry::open(&paths.registry, &options).await?;
         let key = state_dir::admin_key(&paths.state)?;
         // A disk that is not mounted is waited for, not replaced by an empty directory.
         let lost = !paths.incomplete.is_dir()
@@ -126,7 +130,6 @@ impl App {
             prepare_directories(&paths)?;
         }
 
-        let metrics = Arc::new(Metrics::new());
         let events = Events::open(&registry, Arc::clone(&metrics), &clock).await;
         let events = events.context("cannot read the registry")?;
         let library = Arc::new(library(&config, Arc::clone(&clock)).map_err(|error| invalid(&error))?);

@@ -1,10 +1,13 @@
 //! What the daemon counts, in the Prometheus text format. Names and labels are promises: dashboards rely on them.
 
+mod process;
+mod writes;
+
 use std::fmt;
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -12,9 +15,14 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use self::process::Process;
+pub(crate) use self::writes::WriteTimes;
+
 /// Everything counted. Clones of the parts share their values.
 pub struct Metrics {
     registry: Registry,
+    /// What is known of every process, under the names every exporter uses.
+    process: Registry,
     /// Rows by state, set at each scrape.
     pub downloads: Family<State, Gauge>,
     /// Bytes received from peers.
@@ -33,6 +41,10 @@ pub struct Metrics {
     pub permits_in_use: Gauge,
     /// Whether a peer answered last, set at each scrape.
     pub peer_up: Family<Peer, Gauge>,
+    /// Time to sync what came in and put it on record.
+    pub checkpoint: Histogram,
+    /// Time of one transaction of the registry.
+    pub db_write: Histogram,
     /// Answers by route and status.
     pub serve_requests: Family<RouteCode, Counter>,
     /// From a request for the content of a download to its first byte, or to the word that it does not come.
@@ -92,6 +104,8 @@ impl Metrics {
             retry_delay: Histogram::new([0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0]),
             permits_in_use: Gauge::default(),
             peer_up: Family::default(),
+            checkpoint: Histogram::new(DISK_TIMES),
+            db_write: Histogram::new(DISK_TIMES),
             serve_requests: Family::default(),
             content_wait: Histogram::new([0.005, 0.02, 0.1, 0.3, 1.0, 3.0, 10.0]),
             serve_bytes: Family::default(),
@@ -100,6 +114,7 @@ impl Metrics {
             auth_failures: Family::default(),
             disk_free: Family::default(),
             registry: Registry::default(),
+            process: Registry::default(),
         };
         let r = &mut registry;
         r.register(
@@ -145,7 +160,21 @@ impl Metrics {
         r.register("serve_active", "File bodies being sent now", metrics.serve_active.clone());
         r.register("auth_failures", "Refused keys", metrics.auth_failures.clone());
         r.register_with_unit("disk_free", "Free space", Unit::Bytes, metrics.disk_free.clone());
-        Self { registry, ..metrics }
+        r.register_with_unit(
+            "checkpoint",
+            "Time to sync what came in and put it on record",
+            Unit::Seconds,
+            metrics.checkpoint.clone(),
+        );
+        r.register_with_unit(
+            "db_write",
+            "Time of one transaction of the registry",
+            Unit::Seconds,
+            metrics.db_write.clone(),
+        );
+        let mut process = Registry::default();
+        process.register_collector(Box::new(Process));
+        Self { registry, process, ..metrics }
     }
 
     /// The exposition text.
@@ -154,7 +183,9 @@ impl Metrics {
     /// Never in practice: writing into a string cannot fail.
     pub fn exposition(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
-        encode(&mut text, &self.registry)?;
+        encode_registry(&mut text, &self.registry)?;
+        encode_registry(&mut text, &self.process)?;
+        encode_eof(&mut text)?;
         Ok(text)
     }
 }
@@ -170,6 +201,9 @@ impl fmt::Debug for Metrics {
         f.debug_struct("Metrics").finish_non_exhaustive()
     }
 }
+
+/// Seconds: from a fast SSD to a disk that is asleep.
+const DISK_TIMES: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
 /// The content type of [`Metrics::exposition`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -193,6 +227,13 @@ mod tests {
             "peerd_disk_free_bytes{dir=\"downloads\"}",
             "peerd_retry_delay_seconds_count 1",
             "peerd_permits_in_use 0",
+            "peerd_checkpoint_seconds_count 0",
+            "peerd_db_write_seconds_count 0",
+            "process_resident_memory_bytes ",
+            "process_open_fds ",
+            "process_cpu_seconds_total ",
+            "process_start_time_seconds ",
+            "\n# EOF\n",
         ] {
             assert!(text.contains(line), "{line} not in:\n{text}");
         }

@@ -2,6 +2,8 @@
 
 #[path = "queue/attempts.rs"]
 mod attempts;
+#[path = "queue/figures.rs"]
+mod figures;
 #[path = "queue/names.rs"]
 mod names;
 #[path = "queue/orders.rs"]

@@ -16,6 +16,7 @@ mod layout;
 mod list;
 mod lock;
 mod maintenance;
+mod observer;
 mod open;
 mod open_error;
 mod operator;
@@ -50,6 +51,7 @@ pub use self::{
     layout::Layout,
     list::{ListError, ListQuery, Page, Sort},
     lock::{LockError, StateLock},
+    observer::WriteObserver,
     open_error::OpenError,
     parts::Part,
     recovery::Recovered,

@@ -68,7 +68,7 @@ async fn what_is_asked_often_is_found_by_an_index() {
         if knowledge == "full" {
             fill(&registry).await.unwrap();
         }
-        for (statement, expected) in STATEMENTS {
+        for &(statement, expected) in STATEMENTS {
             let plan = plan(&registry, statement).await;
             for step in expected {
                 assert!(

@@ -11,7 +11,9 @@ use sqlx::{
 };
 
 use crate::{
-    OpenError, StorageError, filesystem, open,
+    OpenError, StorageError, filesystem,
+    observer::WriteObserver,
+    open,
     place::Place,
     retention, schema,
     writer::{Work, Writer},
@@ -46,6 +48,8 @@ pub struct Options {
     pub keep_attempts: u32,
     /// Changes remembered of each download; when there are more, the oldest go. At least 1; default: 200.
     pub keep_transitions: u32,
+    /// Who wants to know when the writer works. Default: nobody.
+    pub observer: Option<Arc<dyn WriteObserver>>,
 }
 
 #[derive(Debug)]
@@ -89,7 +93,7 @@ impl Registry {
             .await
             .map_err(refused)?;
         let place = Place::of(&path).map_err(|source| OpenError::Io { path, source })?;
-        let writer = Writer::start(writer, place.clone());
+        let writer = Writer::start(writer, place.clone(), options.observer.clone());
         Ok(Self { inner: Arc::new(Inner { place, writer, readers }) })
     }
 
@@ -148,6 +152,7 @@ impl Default for Options {
             allow_network_filesystem: false,
             keep_attempts: 50,
             keep_transitions: 200,
+            observer: None,
         }
     }
 }

@@ -8,7 +8,12 @@
 //! A task that ends without being asked to (a panic, a file that was taken away) leaves its reason behind: every caller
 //! is told it, and whoever watches for it.
 
-use std::{future::Future, mem, pin::Pin, sync::Mutex};
+use std::{
+    future::Future,
+    mem,
+    pin::Pin,
+    sync::{Arc, Mutex},
+};
 
 use sqlx::{Connection, SqliteConnection};
 use tokio::{
@@ -20,6 +25,7 @@ use crate::{
     StorageError, StorageErrorKind,
     alarm::Alarm,
     command::{Command, Order},
+    observer::WriteObserver,
     place::Place,
 };
 
@@ -43,10 +49,14 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Starts the task on the current runtime.
-    pub(crate) fn start(db: SqliteConnection, place: Place) -> Self {
+    pub(crate) fn start(
+        db: SqliteConnection,
+        place: Place,
+        observer: Option<Arc<dyn WriteObserver>>,
+    ) -> Self {
         let (commands, inbox) = mpsc::channel(QUEUE);
         let (alarm, failure) = Alarm::new();
-        let task = tokio::spawn(serve(db, place, inbox, alarm));
+        let task = tokio::spawn(serve(db, place, observer, inbox, alarm));
         Self { commands: Mutex::new(Some(commands)), task: Mutex::new(Some(task)), failure }
     }
 
@@ -97,6 +107,7 @@ impl Writer {
 async fn serve(
     mut db: SqliteConnection,
     place: Place,
+    observer: Option<Arc<dyn WriteObserver>>,
     mut inbox: mpsc::Receiver<Box<dyn Command>>,
     alarm: Alarm,
 ) {
@@ -104,7 +115,13 @@ async fn serve(
     // Behind the group, so that it goes before the group does: who then learns that no answer will come finds out why.
     let mut alarm = alarm;
     while inbox.recv_many(&mut group, GROUP).await > 0 {
+        if let Some(observer) = &observer {
+            observer.began(group.len());
+        }
         let committed = commit_group(&mut db, &place, &mut group).await;
+        if let Some(observer) = &observer {
+            observer.ended(committed.is_ok());
+        }
         if let Err(error) = &committed {
             tracing::warn!(%error, commands = group.len(), "registry commit failed");
         }

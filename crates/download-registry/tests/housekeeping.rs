@@ -8,8 +8,10 @@
 
 mod common;
 
+use std::sync::{Arc, Mutex};
+
 use common::{at, open};
-use download_registry::{Inspection, OpenError, Options, Registry};
+use download_registry::{Inspection, NewDownload, OpenError, Options, Registry, WriteObserver};
 
 #[tokio::test]
 async fn a_backup_taken_while_writing_is_a_registry_of_its_own() {
@@ -139,4 +141,38 @@ async fn a_backup_from_outside_replaces_backups_and_nothing_else() {
     assert_eq!(std::fs::read(&film).unwrap(), b"a film");
     let missing = Inspection::open(f.dir.path().join("missing.db")).await.unwrap_err();
     assert!(matches!(missing, OpenError::Missing { .. }), "{missing:?}");
+}
+
+/// What an observer was told, in order.
+#[derive(Debug, Default)]
+struct Told(Mutex<Vec<Option<bool>>>);
+
+impl WriteObserver for Told {
+    fn began(&self, writes: usize) {
+        assert!(writes > 0);
+        self.0.lock().unwrap().push(None);
+    }
+
+    fn ended(&self, committed: bool) {
+        self.0.lock().unwrap().push(Some(committed));
+    }
+}
+
+#[tokio::test]
+async fn an_observer_hears_when_every_transaction_begins_and_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = Arc::new(Told::default());
+    let mut options = Options::default();
+    options.observer = Some(told.clone());
+    let registry = Registry::open(dir.path().join("registry.db"), &options).await.unwrap();
+    for url in ["https://a.example/", "https://b.example/"] {
+        let new = NewDownload { url: url.to_owned(), ..NewDownload::default() };
+        registry.enqueue(&new, at(0)).await.unwrap();
+    }
+    registry.list(&Default::default()).await.unwrap();
+    assert_eq!(
+        *told.0.lock().unwrap(),
+        [None, Some(true), None, Some(true)],
+        "reading is no transaction of the writer"
+    );
 }

@@ -10,6 +10,7 @@ use std::io;
 use std::ops::Range;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -79,6 +80,12 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// The file has its final name and the directory is synced: the record has done its work.
     fn finish(&self) -> BoxFuture<'_, Result<(), LedgerError>>;
+
+    /// Hears how long a checkpoint took, from the beginning of the sync to the end of the record; for those who
+    /// measure. Must not block. Does nothing by default.
+    fn checkpointed(&self, took: Duration) {
+        let _ = took;
+    }
 }
 
 /// What a [`Ledger`] remembers.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use download_registry as registry;
 use download_registry::{DownloadState, Fence, Registry, StorageError, Timestamp, WorkerError};
@@ -22,12 +23,27 @@ pub(super) struct RowLedger {
     claimed: Mutex<Option<(u64, Vec<Range<u64>>)>>,
     /// The row says that the part is whole and about to be published.
     sealed: AtomicBool,
+    /// Who measures checkpoints.
+    measured: Option<Box<dyn Fn(Duration) + Send + Sync>>,
 }
 
 impl RowLedger {
     /// The ledger of a claimed row; `sealed` if it was claimed while it was being published.
     pub(super) fn new(registry: Registry, fence: Fence, clock: SharedClock, sealed: bool) -> Self {
-        Self { registry, fence, clock, claimed: Mutex::default(), sealed: AtomicBool::new(sealed) }
+        Self {
+            registry,
+            fence,
+            clock,
+            claimed: Mutex::default(),
+            sealed: AtomicBool::new(sealed),
+            measured: None,
+        }
+    }
+
+    /// Tells `measured` how long each checkpoint took.
+    pub(super) fn measured_by(mut self, measured: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+        self.measured = Some(Box::new(measured));
+        self
     }
 
     /// The disk holds less than the row claims: the claim goes first, for whoever reads the row in between.
@@ -155,6 +171,12 @@ impl Ledger for RowLedger {
 
     fn finish(&self) -> BoxFuture<'_, Result<(), LedgerError>> {
         Box::pin(async { self.registry.finish(&self.fence, self.now()).await.map(drop).map_err(failed) })
+    }
+
+    fn checkpointed(&self, took: Duration) {
+        if let Some(measured) = &self.measured {
+            measured(took);
+        }
     }
 }
 

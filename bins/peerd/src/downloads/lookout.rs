@@ -119,11 +119,11 @@ pub(super) fn of_question(error: &PeerError) -> News {
 
 /// What the end of a transfer says about the peer, if anything.
 pub(super) fn of_transfer(error: &FetchErrorKind) -> Option<News> {
-    let last = match error {
-        FetchErrorKind::Permanent(last)
-        | FetchErrorKind::Exhausted { last, .. }
-        | FetchErrorKind::Deferred { last, .. } => last,
-        _ => return None,
+    let (FetchErrorKind::Permanent(last)
+    | FetchErrorKind::Exhausted { last, .. }
+    | FetchErrorKind::Deferred { last, .. }) = error
+    else {
+        return None;
     };
     match last {
         AttemptError::Transport(error) => error.is_unreachable().then_some(News::Unreachable),

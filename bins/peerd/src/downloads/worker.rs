@@ -23,7 +23,7 @@ use super::ledger::RowLedger;
 use super::lookout::of_transfer;
 use super::peers::News;
 use super::{LEASE, Peer, RENEW, Running, Shared, disk};
-use crate::events::Step;
+use crate::events::{Event, Step};
 use crate::failure::Failure;
 
 /// A worker holds one lease and one permit.
@@ -232,6 +232,10 @@ impl Worker {
         let sealed = self.row.state == DownloadState::Finalizing;
         let ledger =
             RowLedger::new(self.shared.registry.clone(), self.fence, Arc::clone(&self.shared.clock), sealed);
+        let (events, id) = (Arc::clone(&self.shared.events), self.row.id);
+        let ledger = ledger.measured_by(move |took| {
+            events.record(&Event::Download(id.into(), Step::Checkpointed { took }));
+        });
         Ok(self.shared.fetcher.start(request, ledger))
     }
 

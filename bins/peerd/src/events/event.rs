@@ -62,6 +62,11 @@ pub enum Step<'a> {
     },
     /// Bytes came in.
     Received(u64),
+    /// What came in is synced and on record.
+    Checkpointed {
+        /// How long both took together.
+        took: Duration,
+    },
     /// Where it stands.
     Progress(&'a Progress),
     /// An attempt failed and another follows.

@@ -76,7 +76,7 @@ fn write_step(of: &Subject<'_>, step: &Step<'_>) {
         Step::Cancelled => tracing::info!(download_id = id, "cancelled"),
         Step::Deleted { data } => tracing::info!(download_id = id, data, "deleted"),
         // Too many of them, or told by what comes next.
-        Step::Received(_) | Step::Progress(_) | Step::Stopped => {}
+        Step::Received(_) | Step::Checkpointed { .. } | Step::Progress(_) | Step::Stopped => {}
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) fn count(metrics: &Metrics, event: &Event<'_>) {
         Step::Received(bytes) => {
             metrics.download_bytes.get_or_create(&peer(of)).inc_by(*bytes);
         }
+        Step::Checkpointed { took } => metrics.checkpoint.observe(took.as_secs_f64()),
         Step::Restarted { reason, discarded } => {
             let label = PeerReason { peer: peer(of).peer, reason: reason.as_str().to_owned() };
             metrics.download_wasted.get_or_create(&label).inc_by(*discarded);

@@ -83,6 +83,7 @@ impl Step<'_> {
             Step::Deleted { data } => ("download.deleted", json!({ "data": data })),
             Step::Claimed { .. }
             | Step::Received(_)
+            | Step::Checkpointed { .. }
             | Step::Setback { .. }
             | Step::Unreadable(_)
             | Step::Verifying

@@ -1,6 +1,7 @@
 //! Checkpoints: write, then sync, then record, beside the transfer.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::Engine;
 use crate::error::{FetchErrorKind, LocalError};
@@ -48,7 +49,9 @@ impl Engine {
         let list: Vec<_> = ranges.iter().collect();
         let ahead = self.reserve_ahead();
         let record = self.on_ledger(move |ledger| async move { ledger.record(generation, &list).await });
+        let (ledger, clock) = (Arc::clone(&self.ledger), Arc::clone(&self.shared.clock));
         self.checkpoint = Some(Box::pin(async move {
+            let began = clock.now();
             let synced = blocking(&part, move |part| {
                 part.sync()?;
                 part.reserve(ahead);
@@ -58,6 +61,9 @@ impl Engine {
                 Err(error) => Err(CheckpointError::Sync(error)),
                 Ok(()) => record.await.map_err(CheckpointError::Record),
             };
+            if result.is_ok() {
+                ledger.checkpointed(clock.now().saturating_duration_since(began));
+            }
             (ranges, result)
         }));
     }
