@@ -226,7 +226,9 @@ impl<'a> Receiver<'a> {
         self.gathered_since.get_or_insert_with(|| self.worker.shared.clock.now());
         self.gathered_len += bytes.len() as u64;
         self.gathered.push(bytes);
-        let enough = self.gathered_len >= self.piece || self.gathered.len() >= MAX_FRAMES;
+        // Somebody stands still for these: whatever is here goes to the disk as soon as that is free.
+        let urgent = *self.urgency.borrow() == Urgency::Now && self.writing.is_none();
+        let enough = urgent || self.gathered_len >= self.piece || self.gathered.len() >= MAX_FRAMES;
         // The last bytes of an open-ended body stay back until it is known to end here.
         if enough && !(self.open_ended && self.is_full()) {
             self.write_gathered().await?;
@@ -321,10 +323,12 @@ impl<'a> Receiver<'a> {
             return Ok(());
         }
         // What is here is not to wait for what is allowed to come.
-        if !(self.open_ended && self.is_full()) {
-            self.write_gathered().await?;
-        }
+        let mut unwritten = !(self.open_ended && self.is_full());
         loop {
+            // Never waits here: a place in line that is not looked after holds up everybody behind it.
+            if self.writing.is_none() && std::mem::take(&mut unwritten) {
+                self.write_gathered().await?;
+            }
             tokio::select! {
                 biased;
                 () = &mut granted => break,

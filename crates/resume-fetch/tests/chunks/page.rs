@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 #[test]
 fn every_id_of_a_test_stands_on_the_page_with_that_test() {
     let Some(page) = page() else { return };
-    for (path, text) in sources(&["tests/chunks"]) {
+    for (path, text) in sources(&["tests/chunks", DAEMON_TESTS]) {
         let file = path.file_stem().unwrap().to_string_lossy().into_owned();
         let lines: Vec<_> = text.lines().collect();
         for (at, line) in lines.iter().enumerate() {
-            let ids: Vec<_> = line.strip_prefix("// ").map(ids).unwrap_or_default();
+            let comment = line.strip_prefix("// ").or_else(|| line.strip_prefix("/// "));
+            let ids: Vec<_> = comment.map(ids).unwrap_or_default();
             let Some(test) = lines[at..].iter().take(5).find_map(|line| name_of(line)) else { continue };
             for id in ids {
                 let row = page.lines().find(|row| row.starts_with(&format!("| {id} |")));
@@ -23,7 +24,7 @@ fn every_id_of_a_test_stands_on_the_page_with_that_test() {
 #[test]
 fn every_test_that_the_page_names_exists() {
     let Some(page) = page() else { return };
-    let sources = sources(&["src", "tests"]);
+    let sources = sources(&["src", "tests", DAEMON_TESTS, "../../bins/peerd/src/downloads/content"]);
     let rows = page.lines().filter(|row| row.starts_with("| C") || row.starts_with("| P"));
     let tests: Vec<_> = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).collect();
     assert!(tests.len() > 80, "the page has another shape: {tests:?}");
@@ -70,3 +71,6 @@ fn sources(folders: &[&str]) -> Vec<(PathBuf, String)> {
 fn crate_dir() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
+
+/// Where the daemon's tests of reading are, seen from this crate. The page is not read elsewhere.
+const DAEMON_TESTS: &str = "../../bins/peerd/tests/content";
