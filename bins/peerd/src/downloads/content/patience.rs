@@ -54,7 +54,7 @@ impl Patience {
 }
 
 /// Bytes the row holds, as far as somebody is at work on it.
-fn written(shared: &Shared, id: DownloadId) -> u64 {
+pub(super) fn written(shared: &Shared, id: DownloadId) -> u64 {
     let running = shared.running().get(&id).cloned();
     running.and_then(|running| *running.progress.borrow()).map_or(0, |progress| progress.written)
 }

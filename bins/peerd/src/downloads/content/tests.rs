@@ -9,6 +9,7 @@ use retry_kit::{Clock, TokioClock};
 use scripted_peer::{Answer, Gate};
 
 use super::super::tests::Service;
+use super::patience::written;
 use super::*;
 
 /// Waits for `future`; time goes by in steps of 50 ms meanwhile. Returns how much of it did.
@@ -40,6 +41,13 @@ async fn an_answer_waits_ten_seconds_for_its_first_byte_and_a_body_a_minute_for_
     passing(&service, source.begin(0)).await.0.unwrap();
     let (first, _) = passing(&service, source.read_at(0, 5000)).await;
     assert_eq!(first.unwrap().len(), 100);
+    // What came a moment ago is news to nobody who begins to wait now.
+    let seen = async {
+        while written(&service.downloads.shared, id) < 100 {
+            tokio::task::yield_now().await;
+        }
+    };
+    passing(&service, seen).await;
     let (missing, took) = passing(&service, source.begin(4000)).await;
     assert!(matches!(missing, Err(ContentError::NotNow { retry_after: RETRY_AFTER, .. })), "{missing:?}");
     assert!(about(HEAD_WAIT, took), "{took:?}");
