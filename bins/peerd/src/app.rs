@@ -17,12 +17,13 @@ use resume_fetch::{Fetcher, ReqwestTransport, Transport};
 use retry_kit::{Clock, RateLimiter, SharedClock, TokioClock};
 use tokio_util::sync::CancellationToken;
 
+use crate::access::{KeyRing, PeerBook, Reach};
 use crate::config::{Config, Loaded, ResolvedPaths, Sources};
 use crate::current::Current;
 use crate::downloads::{Downloads, Peers, Settings};
 use crate::events::Events;
 use crate::exit::Exit;
-use crate::http::admin::{AdminApi, AdminOptions, AllowedHosts, Limits, Started, System};
+use crate::http::admin::{Access, AdminApi, AdminOptions, AllowedHosts, Limits, Started, System};
 use crate::http::auth::{Key, KeyDigest, Keys, Refusal};
 use crate::http::client_address::TrustedProxies;
 use crate::http::events::ServeEvents;
@@ -32,7 +33,7 @@ use crate::http::peer::{PeerApi, PeerOptions};
 use crate::http::server::{Server, ServerOptions};
 use crate::library::{Library, Scope};
 use crate::metrics::{self, Metrics};
-use crate::reload::{Asked, Reloader, Reloads, inbound_keys, share_specs};
+use crate::reload::{Asked, Reloader, Reloads, share_specs};
 use crate::state_dir;
 use crate::telemetry::Logging;
 
@@ -48,6 +49,7 @@ pub struct App {
     events: Arc<Events>,
     clock: SharedClock,
     library: Arc<Library>,
+    keys: Arc<KeyRing>,
     peer: (Server, Arc<PeerApi>),
     admin: (Server, Arc<AdminApi>),
     reloading: (Reloader, Reloads, Asked),
@@ -135,6 +137,12 @@ impl App {
         let library = Arc::new(library(&config, Arc::clone(&clock)).map_err(|error| invalid(&error))?);
         let downloads =
             downloads(&config, &paths, registry.clone(), Arc::clone(&clock), Arc::clone(&events))?;
+        let required = config.auth.require_key;
+        let keys = KeyRing::open(registry.clone(), Arc::clone(&clock), required, &config.keys).await;
+        let keys = keys.context("cannot read the registry")?;
+        let (known, to_registry) = (downloads.peers().clone(), registry.clone());
+        let peers = PeerBook::open(known, to_registry, Arc::clone(&clock), &paths.state, &config.peers).await;
+        let peers = peers.context("cannot read the registry")?;
         let upload = RateLimiter::new(Arc::clone(&clock), NonZeroU64::new(config.limits.up.bytes()).into());
         let limits = Limits { down: downloads.limit_down().clone(), up: upload.clone() };
         let options = server_options(&config);
@@ -150,10 +158,16 @@ impl App {
             Arc::clone(&metrics),
             Arc::clone(&events),
             limits,
+            Access {
+                keys: Arc::clone(&keys),
+                peers: Arc::clone(&peers),
+                reach: Reach::of(&node_name(), peer_server.local_addrs()),
+            },
             AdminOptions {
                 keys: Keys::new(config.admin.require_key, [admin_key]),
                 metrics_key: config.admin.metrics_key && config.admin.require_key,
                 allowed_hosts: AllowedHosts::new(config.admin.allowed_hosts.clone()),
+                ui: config.admin.ui,
             },
             System {
                 node: node_name(),
@@ -163,13 +177,15 @@ impl App {
                 reloads: reloads.clone(),
                 started: Started::now(Arc::clone(&clock)),
             },
+            Arc::clone(&clock),
         );
         let peer = PeerApi::new(
             Arc::clone(&library),
-            Arc::new(Keys::new(config.auth.require_key, inbound_keys(&config))),
-            Arc::new(ServeMetrics(metrics)),
+            Arc::clone(keys.keys()),
+            Arc::new(ServeMetrics { metrics, keys: Arc::clone(&keys) }),
             peer_options(&config, upload.clone()),
         );
+        let known_peers = peers.list().len();
         let reloader = Reloader {
             sources,
             started: loaded,
@@ -177,6 +193,8 @@ impl App {
             logging,
             downloads: downloads.clone(),
             library: Arc::clone(&library),
+            keys: Arc::clone(&keys),
+            peers,
             upload,
             peer: Arc::clone(&peer),
             admin: Arc::clone(&admin),
@@ -189,11 +207,12 @@ impl App {
             events,
             clock,
             library,
+            keys,
             peer: (peer_server, peer),
             admin: (admin_server, admin),
             reloading: (reloader, reloads, asked),
             grace: config.server.shutdown_grace,
-            facts: Facts { state: paths.state, shares: config.shares.len(), peers: config.peers.len() },
+            facts: Facts { state: paths.state, shares: config.shares.len(), peers: known_peers },
         })
     }
 
@@ -205,7 +224,18 @@ impl App {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
         self.introduce();
         let Self {
-            registry, downloads, events, clock, library, peer, admin, grace, reloading, _locks, ..
+            registry,
+            downloads,
+            events,
+            clock,
+            library,
+            keys,
+            peer,
+            admin,
+            grace,
+            reloading,
+            _locks,
+            ..
         } = self;
         let numbers = tokio::spawn({
             let (events, registry, clock) = (Arc::clone(&events), registry.clone(), Arc::clone(&clock));
@@ -224,6 +254,10 @@ impl App {
             server.run(move |request, info| Arc::clone(&api).handle(request, info), stop.clone())
         });
         vital.spawn("watch over the shares", library.watch(RESCAN, stop.clone()));
+        let used = tokio::spawn({
+            let stop = stop.clone();
+            async move { keys.keep_use(&stop).await }
+        });
         let (reloader, _, asked) = reloading;
         let reloading = tokio::spawn(reloader.run(asked));
         let outcome = tokio::select! {
@@ -240,6 +274,7 @@ impl App {
         events.close();
         downloads.stop(grace).await;
         vital.join().await;
+        used.await.ok();
         numbers.abort();
         reloading.abort();
         if let Err(error) = events.finish(&registry, &clock).await {
@@ -270,7 +305,7 @@ impl App {
             shares => tracing::info!(shares, "sharing"),
         }
         match peers {
-            0 => tracing::info!("no peers yet; add [peers.NAME] to the configuration, or: peerd add URL"),
+            0 => tracing::info!("no peers yet; add one with: peerd peer add NAME URL"),
             peers => tracing::info!(peers, "downloads: peerd add PEER/ITEM --wait"),
         }
     }
@@ -357,33 +392,40 @@ fn node_name() -> String {
 /// How often shares are walked even without a sign of change: network mounts give none.
 const RESCAN: Duration = Duration::from_secs(30);
 
-/// Counts what the public listener serves.
-struct ServeMetrics(Arc<Metrics>);
+/// Counts what the public listener serves, and to whom.
+struct ServeMetrics {
+    metrics: Arc<Metrics>,
+    keys: Arc<KeyRing>,
+}
 
 impl ServeEvents for ServeMetrics {
     fn answered(&self, route: &'static str, status: StatusCode) {
         let label = metrics::RouteCode { route: route.to_owned(), code: status.as_str().to_owned() };
-        self.0.serve_requests.get_or_create(&label).inc();
+        self.metrics.serve_requests.get_or_create(&label).inc();
     }
 
     fn range(&self, kind: &'static str) {
-        self.0.serve_ranges.get_or_create(&metrics::Kind { kind: kind.to_owned() }).inc();
+        self.metrics.serve_ranges.get_or_create(&metrics::Kind { kind: kind.to_owned() }).inc();
     }
 
     fn sent(&self, share: &str, bytes: u64) {
-        self.0.serve_bytes.get_or_create(&metrics::Share { share: share.to_owned() }).inc_by(bytes);
+        self.metrics.serve_bytes.get_or_create(&metrics::Share { share: share.to_owned() }).inc_by(bytes);
     }
 
     fn body_began(&self) {
-        self.0.serve_active.inc();
+        self.metrics.serve_active.inc();
     }
 
     fn body_ended(&self) {
-        self.0.serve_active.dec();
+        self.metrics.serve_active.dec();
+    }
+
+    fn admitted(&self, key: &str) {
+        self.keys.used(key);
     }
 
     fn refused(&self, _refusal: Refusal) {
-        self.0.auth_failures.get_or_create(&metrics::Listener { listener: "peer".to_owned() }).inc();
+        self.metrics.auth_failures.get_or_create(&metrics::Listener { listener: "peer".to_owned() }).inc();
     }
 }
 

@@ -10,15 +10,20 @@ mod db;
 mod demo;
 mod get;
 mod healthcheck;
+mod key;
 mod limits;
 mod ls;
 mod manual;
 mod orders;
+mod peer;
+mod secret_input;
 mod serve;
 mod share;
 mod show;
 mod signals;
 mod stream;
+mod table;
+mod ui;
 mod watch;
 
 use std::ffi::OsString;
@@ -45,6 +50,7 @@ const FIRST_STEPS: &str = "\
 First steps:
   peerd demo                            watch a transfer being killed half-way and finish all the same
   peerd serve --share ~/Videos          share a folder and download from peers
+  peerd key create bob --invite         let a friend fetch, and print what the friend types
   peerd get http://host/film.mkv        one resumable download, no daemon needed
   peerd add bob/ITEM --wait             queue a download in the running daemon";
 
@@ -136,8 +142,14 @@ enum Command {
     Priority(orders::Priority),
     /// Show or set how fast the daemon may move bytes
     Limits(limits::Limits),
+    /// Add, list, test and remove peers, and see what they offer
+    Peer(peer::Peer),
     /// Look at the shares of the daemon
     Share(share::Share),
+    /// Make, list and revoke the keys others fetch from us with
+    Key(key::Key),
+    /// Print a link to the web page; it logs in once, within a minute
+    Ui(ui::Ui),
     /// Ask whether the daemon is alive
     Healthcheck(healthcheck::Healthcheck),
     /// Check the configuration and name every problem
@@ -222,7 +234,10 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Rm(command) => block_on(command.run(&global)),
         Command::Priority(command) => block_on(command.run(&global)),
         Command::Limits(command) => block_on(command.run(&global)),
+        Command::Peer(command) => block_on(command.run(&global)),
         Command::Share(command) => block_on(command.run(&global)),
+        Command::Key(command) => block_on(command.run(&global)),
+        Command::Ui(command) => block_on(command.run(&global)),
         Command::Healthcheck(command) => block_on(command.run(&global)),
         Command::CheckConfig(command) => command.run(&global),
         Command::Config(command) => command.run(&global),

@@ -41,6 +41,7 @@ pub use self::byte_size::ByteSize;
 pub use self::changes::Changes;
 pub use self::downloads::{DownloadsConfig, LimitsConfig, OnConflict};
 pub use self::duration::{format_duration, parse_duration};
+pub(crate) use self::file::is_name;
 pub use self::flags::{Overrides, parse_share};
 pub use self::housekeeping::{LogConfig, LogFormat, LogLevel, RegistryConfig};
 pub use self::keys::{Key, SECTIONS, keys};

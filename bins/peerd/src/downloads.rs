@@ -47,7 +47,7 @@ pub use content::{ContentError, RowContent, RowSource};
 pub use history::HistoryView;
 pub use intake::{AddError, AddRequest, Source};
 pub use orders::OrderError;
-pub use peers::{Peer, Peers, UnusablePeer};
+pub use peers::{AskError, Check, Offer, OfferQuery, OfferedItem, Outcome, Peer, Peers, Probe, UnusablePeer};
 pub(crate) use recovery::expects_parts_in;
 pub use settings::Settings;
 pub use view::DownloadView;

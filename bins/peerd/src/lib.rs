@@ -2,7 +2,7 @@
 //!
 //! [`app`] says which pieces exist and how they meet; everything else is one of those pieces. Bytes out:
 //! [`http`] → [`library`] → `range-http`. Bytes in: [`downloads`] → `download-registry`, `resume-fetch`, `retry-kit`.
-//! [`events`] is where all of it is told. [`config`] is read once at the start, [`cli`] is what people type.
+//! [`access`] says who may talk to whom. [`events`] is where all of it is told. [`config`] is read once at the start, [`cli`] is what people type.
 
 // The daemon is where time, chance and the environment enter: it hands them to the libraries.
 #![allow(
@@ -10,6 +10,7 @@
     reason = "libraries are handed a clock and a generator; this is the hand"
 )]
 
+pub mod access;
 pub mod app;
 pub mod cli;
 pub mod config;

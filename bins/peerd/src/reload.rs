@@ -12,12 +12,12 @@ use anyhow::Context;
 use retry_kit::RateLimiter;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::access::{KeyRing, PeerBook};
 use crate::config::{Changes, Config, ConfigErrors, Loaded, Problem, Sources};
 use crate::current::Current;
 use crate::downloads::{Downloads, Settings};
 use crate::events::{Event, Events};
 use crate::http::admin::AdminApi;
-use crate::http::auth::{Key, KeySpec};
 use crate::http::peer::PeerApi;
 use crate::library::{Library, ShareSpec};
 use crate::telemetry::Logging;
@@ -90,6 +90,10 @@ pub struct Reloader {
     pub downloads: Downloads,
     /// What it shares.
     pub library: Arc<Library>,
+    /// Who may fetch from it.
+    pub keys: Arc<KeyRing>,
+    /// Whom it fetches from.
+    pub peers: Arc<PeerBook>,
     /// How fast it serves.
     pub upload: RateLimiter,
     /// Its public listener.
@@ -138,15 +142,11 @@ impl Reloader {
     /// Puts a configuration in force. `old` is what was read before.
     fn apply(&self, config: &Config, old: &Loaded) -> anyhow::Result<()> {
         let settings = Settings::new(config, &self.started.paths)?;
-        let peers = self.downloads.peers();
         for (name, peer) in &config.peers {
-            peers.replace(name, peer.clone())?;
+            self.downloads.peers().check(name, peer)?;
         }
         self.library.set_shares(share_specs(config))?;
-        // Only those that the file had and has no more: others may have come from elsewhere.
-        for name in old.config.peers.keys().filter(|name| !config.peers.contains_key(*name)) {
-            peers.remove(name);
-        }
+        self.peers.configure(&config.peers)?;
         self.downloads.reconfigure(settings);
         if config.limits.up != old.config.limits.up {
             self.upload.set_rate(NonZeroU64::new(config.limits.up.bytes()).into());
@@ -155,8 +155,8 @@ impl Reloader {
         options.failed_limit.set(config.auth.failed_limit.max, config.auth.failed_limit.per);
         options.key_slots.set_limit(config.server.max_connections_per_key as usize);
         options.trusted_proxies.replace(config.server.trusted_proxies.clone());
-        self.peer.keys().set_required(config.auth.require_key);
-        self.peer.keys().replace(inbound_keys(config));
+        self.keys.keys().set_required(config.auth.require_key);
+        self.keys.configure(&config.keys);
         let admin = &config.admin;
         self.admin.reconfigure(
             admin.require_key,
@@ -166,17 +166,6 @@ impl Reloader {
         self.logging.set_level(config.log.level);
         Ok(())
     }
-}
-
-/// The keys of the configuration.
-pub(crate) fn inbound_keys(config: &Config) -> impl Iterator<Item = Key> {
-    config.keys.iter().map(|(name, key)| {
-        Key::from(&KeySpec {
-            name: name.clone(),
-            secret: key.secret.expose().to_owned(),
-            shares: key.shares.clone(),
-        })
-    })
 }
 
 /// The shares of the configuration.

@@ -38,28 +38,47 @@ pub fn admin_key(state: &Path) -> anyhow::Result<Secret> {
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
     let key = new_key()?;
-    // Under a temporary name first: a crash must not leave half a key that locks everybody out.
-    let draft = state.join("admin.key.new");
-    let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        writeln!(file, "{key}")?;
-        file.sync_all()?;
-        std::fs::rename(&draft, &path)?;
-        std::fs::File::open(state)?.sync_all()
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))?;
+    write_private(&path, format!("{key}\n").as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))?;
     Ok(Secret::new(key))
 }
 
-/// 256 random bits in URL-safe characters, behind a prefix that secret scanners can look for.
+/// Writes a file that only its owner may read, over one of that name. A crash leaves the old one or the new one.
+///
+/// # Errors
+/// The system's, when the directory cannot be written.
+pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    match std::fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        // Made anew, so that the permissions are ours and not those of something left there.
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    std::fs::rename(&draft, path)?;
+    std::fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// A new key, behind a prefix that secret scanners can look for.
 ///
 /// # Errors
 /// When the system gives no randomness.
 pub fn new_key() -> anyhow::Result<String> {
+    random_token("prd_")
+}
+
+/// 256 random bits in URL-safe characters behind `prefix`.
+///
+/// # Errors
+/// When the system gives no randomness.
+pub fn random_token(prefix: &str) -> anyhow::Result<String> {
     use std::fmt::Write;
     let mut bytes = [0u8; 32];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness for a key: {error}"))?;
-    Ok(bytes.iter().fold("prd_".to_owned(), |mut key, byte| {
+    Ok(bytes.iter().fold(prefix.to_owned(), |mut key, byte| {
         let _ = write!(key, "{byte:02x}");
         key
     }))

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::{Global, fail};
@@ -94,6 +95,11 @@ impl Daemon {
         if status.is_success() { Ok(answer) } else { Err(self.refused(status, &answer)) }
     }
 
+    /// The address of the daemon, without a slash at its end.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
     /// Asks an address of the daemon that wants no key.
     pub(super) async fn probe(&self, path: &str) -> Result<(), CallError> {
         let response = self.client.get(format!("{}{path}", self.base)).send().await;
@@ -142,7 +148,8 @@ impl Daemon {
             (404, "item-unknown") | (413, _) => Exit::Failed,
             (404, _) => Exit::NotFound,
             (507, _) => Exit::LocalIo,
-            (503, _) => Exit::Unreachable,
+            (502, "peer-key-refused") => Exit::KeyRefused,
+            (502, "peer-unreachable") | (503 | 504, _) => Exit::Unreachable,
             _ => Exit::General,
         };
         let message = match next_step(status, kind, problem) {
@@ -158,9 +165,13 @@ fn next_step(status: StatusCode, kind: &str, problem: &Value) -> Option<String> 
     let step = match (status.as_u16(), kind) {
         (401, _) => "give its key with --api-key-file FILE",
         (_, "download-unknown") => "see the ids with: peerd ls",
-        (_, "peer-unknown") => "see which are configured with: peerd config show",
+        (_, "peer-unknown") => "see the peers with: peerd peer ls",
+        (_, "peer-key-refused" | "peer-unreachable" | "peer-timeout" | "peer-error") => {
+            "see what is wrong with: peerd peer test NAME"
+        }
+        (_, "key-unknown") => "see the keys with: peerd key ls",
         (_, "share-unknown") => "see the shares with: peerd share ls",
-        (_, "item-unknown") => "ask the peer what it offers",
+        (_, "item-unknown") => "see what the peer offers with: peerd peer items NAME",
         (_, "wrong-state") => "see how it stands with: peerd show ID",
         (_, "destination-exists") => "give it another name with --filename NAME",
         (_, "destination-active") => {
@@ -174,6 +185,11 @@ fn next_step(status: StatusCode, kind: &str, problem: &Value) -> Option<String> 
         _ => return None,
     };
     Some(step.to_owned())
+}
+
+/// A name as one segment of a path.
+pub(super) fn segment(name: &str) -> String {
+    utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()
 }
 
 /// Whether an address is the configured one, or on this machine.

@@ -2,11 +2,10 @@
 
 use clap::{Args, Subcommand};
 use http::Method;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::bars::size;
-use super::client::{CallError, Daemon};
+use super::client::{CallError, Daemon, segment};
 use super::{Global, say, say_aside};
 use crate::exit::Exit;
 
@@ -67,7 +66,7 @@ async fn list(global: &Global, json: bool) -> Result<Exit, CallError> {
 }
 
 async fn rescan(global: &Global, name: &str) -> Result<Exit, CallError> {
-    let path = format!("/shares/{}/rescan", utf8_percent_encode(name, NON_ALPHANUMERIC));
+    let path = format!("/shares/{}/rescan", segment(name));
     let report = Daemon::find(global)?.call(Method::POST, &path, None).await?;
     let items = report.get("items").and_then(Value::as_u64).unwrap_or_default();
     Ok(say_aside(global, &format!("{name}: {items} items")))

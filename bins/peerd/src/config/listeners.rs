@@ -61,11 +61,19 @@ pub struct AdminConfig {
     pub metrics_key: bool,
     /// Host names accepted in Host and Origin besides those of loopback, without scheme or port. Default `[]`.
     pub allowed_hosts: Vec<String>,
+    /// Whether the web page is there. Default `true`.
+    pub ui: bool,
 }
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self { listen: vec![loopback(5281)], require_key: true, metrics_key: true, allowed_hosts: Vec::new() }
+        Self {
+            listen: vec![loopback(5281)],
+            require_key: true,
+            metrics_key: true,
+            allowed_hosts: Vec::new(),
+            ui: true,
+        }
     }
 }
 
@@ -152,6 +160,7 @@ pub(crate) const ADMIN: Section = section(
             "accepted in Host and Origin besides loopback names; without scheme or port",
         )
         .live(),
+        key::<bool>("admin.ui", "boolean", "the web page at `/` is there"),
     ],
 );
 

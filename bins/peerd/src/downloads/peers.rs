@@ -3,10 +3,13 @@
 //! Whoever begins something with a peer takes it out of the directory and keeps what it took: a transfer that runs
 //! ends with the address and the key it began with. A rate limit belongs to the name, and holds at once.
 
+mod asking;
 mod health;
 mod look;
 mod metadata;
+mod offer;
 mod peer;
+mod probe;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -18,9 +21,12 @@ use tokio::sync::Notify;
 use self::health::Health;
 use crate::config::PeerConfig;
 
+pub use asking::AskError;
 pub(super) use health::{Change, News};
 pub(super) use metadata::{Metadata, PeerError};
+pub use offer::{Offer, OfferQuery, OfferedItem};
 pub use peer::{Peer, UnusablePeer};
+pub use probe::{Check, Outcome, Probe};
 
 /// Every peer by name. Clones are the same directory.
 #[derive(Clone)]
@@ -103,6 +109,14 @@ impl Peers {
         }
         self.shared.changed.notify_one();
         Ok(true)
+    }
+
+    /// Whether a peer could be used.
+    ///
+    /// # Errors
+    /// When a key or header cannot be sent.
+    pub fn check(&self, name: &str, config: &PeerConfig) -> Result<(), UnusablePeer> {
+        Peer::new(name, config.clone(), None, &self.shared.clock).map(drop)
     }
 
     /// Forgets a peer; tells whether there was one. What runs with it goes on.

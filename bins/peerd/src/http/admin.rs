@@ -1,12 +1,18 @@
 //! The admin API: the queue and the health of this daemon, for its owner alone.
 
 mod content;
+mod description;
 mod document;
 mod downloads;
 mod events;
 mod health;
 mod hosts;
+mod keys;
 mod limits;
+mod page;
+mod peers;
+mod repeats;
+mod session;
 mod system;
 
 use std::sync::Arc;
@@ -14,17 +20,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HeaderValue, LOCATION};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use retry_kit::SharedClock;
 use serde_json::json;
 
 use self::document::Document;
+use self::repeats::Repeats;
+use self::session::{Login, Sessions};
 use super::ConnectionInfo;
-use super::auth::Keys;
+use super::auth::{Caller, Keys, Refusal};
 use super::body::{self, Body};
 use super::page::Query;
 use super::problem::Problem;
 use super::router::{Match, Params, Router};
+use crate::access::{KeyRing, PeerBook, Reach};
 use crate::downloads::Downloads;
 use crate::events::Events;
 use crate::library::{Library, RescanError, rfc3339};
@@ -44,8 +54,22 @@ pub struct AdminApi {
     keys: Keys,
     metrics_key: AtomicBool,
     allowed_hosts: AllowedHosts,
+    ui: bool,
+    access: Access,
+    sessions: Sessions,
+    repeats: Repeats,
     system: System,
     router: Router<Route>,
+}
+
+/// Who may fetch from us, and whom we fetch from.
+pub struct Access {
+    /// Inbound keys.
+    pub keys: Arc<KeyRing>,
+    /// Peers.
+    pub peers: Arc<PeerBook>,
+    /// Where a friend reaches us.
+    pub reach: Reach,
 }
 
 /// Who may speak to the admin API.
@@ -57,6 +81,8 @@ pub struct AdminOptions {
     pub metrics_key: bool,
     /// Names the listener may be reached under.
     pub allowed_hosts: AllowedHosts,
+    /// Whether the web page is there.
+    pub ui: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +108,20 @@ enum Route {
     Rescan,
     System,
     Reload,
+    Peers,
+    AddPeer,
+    ShowPeer,
+    RemovePeer,
+    PeerItems,
+    TestPeer,
+    Keys,
+    CreateKey,
+    RevokeKey,
+    LogIn,
+    LogOut,
+    Link,
+    Description,
+    Page(page::File),
 }
 
 impl Route {
@@ -89,43 +129,78 @@ impl Route {
     fn is_probe(self) -> bool {
         matches!(self, Self::Health | Self::Ready)
     }
+
+    /// The page is the same for everybody and holds nothing of ours; a log-in brings its own key.
+    fn is_open(self) -> bool {
+        matches!(self, Self::Page(_) | Self::LogIn)
+    }
+}
+
+/// Every address there is.
+fn routes() -> Router<Route> {
+    Router::new()
+        .get("/", Route::Page(page::File::Page))
+        .get("/ui.css", Route::Page(page::File::Style))
+        .get("/ui.js", Route::Page(page::File::Script))
+        .get("/healthz", Route::Health)
+        .get("/readyz", Route::Ready)
+        .get("/metrics", Route::Metrics)
+        .get("/api/v1/downloads", Route::List)
+        .on(Method::POST, "/api/v1/downloads", Route::Add)
+        .get("/api/v1/downloads/{id}", Route::Show)
+        .get("/api/v1/downloads/{id}/history", Route::History)
+        .get("/api/v1/downloads/{id}/content", Route::Content)
+        .on(Method::PATCH, "/api/v1/downloads/{id}", Route::Patch)
+        .on(Method::DELETE, "/api/v1/downloads/{id}", Route::Delete)
+        .on(Method::POST, "/api/v1/downloads/{id}/pause", Route::Pause)
+        .on(Method::POST, "/api/v1/downloads/{id}/resume", Route::Resume)
+        .on(Method::POST, "/api/v1/downloads/{id}/retry", Route::Retry)
+        .on(Method::POST, "/api/v1/downloads/{id}/cancel", Route::Cancel)
+        .get("/api/v1/events", Route::Events)
+        .get("/api/v1/limits", Route::Limits)
+        .on(Method::PUT, "/api/v1/limits", Route::SetLimits)
+        .get("/api/v1/shares", Route::Shares)
+        .on(Method::POST, "/api/v1/shares/{name}/rescan", Route::Rescan)
+        .get("/api/v1/peers", Route::Peers)
+        .on(Method::POST, "/api/v1/peers", Route::AddPeer)
+        .get("/api/v1/peers/{name}", Route::ShowPeer)
+        .on(Method::DELETE, "/api/v1/peers/{name}", Route::RemovePeer)
+        .get("/api/v1/peers/{name}/items", Route::PeerItems)
+        .on(Method::POST, "/api/v1/peers/{name}/test", Route::TestPeer)
+        .get("/api/v1/keys", Route::Keys)
+        .on(Method::POST, "/api/v1/keys", Route::CreateKey)
+        .on(Method::DELETE, "/api/v1/keys/{name}", Route::RevokeKey)
+        .on(Method::POST, "/api/v1/session", Route::LogIn)
+        .on(Method::DELETE, "/api/v1/session", Route::LogOut)
+        .on(Method::POST, "/api/v1/session/link", Route::Link)
+        .get("/api/v1/system", Route::System)
+        .on(Method::POST, "/api/v1/system/reload", Route::Reload)
+        .get("/api/v1/openapi.json", Route::Description)
+}
+
+/// Every address there is, as method and pattern.
+pub fn addresses() -> Vec<(Method, String)> {
+    routes().table()
 }
 
 impl AdminApi {
     /// Serves `downloads` and what surrounds them to whoever `options` let in.
+    #[expect(clippy::too_many_arguments, reason = "every piece it shows")]
     pub fn new(
         downloads: Downloads,
         library: Arc<Library>,
         metrics: Arc<Metrics>,
         events: Arc<Events>,
         limits: Limits,
+        access: Access,
         options: AdminOptions,
         system: System,
+        clock: SharedClock,
     ) -> Arc<Self> {
-        let router = Router::new()
-            .get("/healthz", Route::Health)
-            .get("/readyz", Route::Ready)
-            .get("/metrics", Route::Metrics)
-            .get("/api/v1/downloads", Route::List)
-            .on(Method::POST, "/api/v1/downloads", Route::Add)
-            .get("/api/v1/downloads/{id}", Route::Show)
-            .get("/api/v1/downloads/{id}/history", Route::History)
-            .on(Method::PATCH, "/api/v1/downloads/{id}", Route::Patch)
-            .on(Method::DELETE, "/api/v1/downloads/{id}", Route::Delete)
-            .on(Method::POST, "/api/v1/downloads/{id}/pause", Route::Pause)
-            .on(Method::POST, "/api/v1/downloads/{id}/resume", Route::Resume)
-            .on(Method::POST, "/api/v1/downloads/{id}/retry", Route::Retry)
-            .on(Method::POST, "/api/v1/downloads/{id}/cancel", Route::Cancel)
-            .get("/api/v1/downloads/{id}/content", Route::Content)
-            .get("/api/v1/events", Route::Events)
-            .get("/api/v1/limits", Route::Limits)
-            .on(Method::PUT, "/api/v1/limits", Route::SetLimits)
-            .get("/api/v1/shares", Route::Shares)
-            .on(Method::POST, "/api/v1/shares/{name}/rescan", Route::Rescan)
-            .get("/api/v1/system", Route::System)
-            .on(Method::POST, "/api/v1/system/reload", Route::Reload);
-        let AdminOptions { keys, metrics_key, allowed_hosts } = options;
+        let AdminOptions { keys, metrics_key, allowed_hosts, ui } = options;
         let metrics_key = AtomicBool::new(metrics_key);
+        let (sessions, repeats) = (Sessions::new(Arc::clone(&clock)), Repeats::new(clock));
+        let router = routes();
         Arc::new(Self {
             downloads,
             library,
@@ -135,6 +210,10 @@ impl AdminApi {
             keys,
             metrics_key,
             allowed_hosts,
+            ui,
+            access,
+            sessions,
+            repeats,
             system,
             router,
         })
@@ -154,39 +233,58 @@ impl AdminApi {
     pub async fn handle(
         self: Arc<Self>,
         request: Request<Incoming>,
-        _connection: Arc<ConnectionInfo>,
+        connection: Arc<ConnectionInfo>,
     ) -> Response<Body> {
-        self.answer(request).await.unwrap_or_else(Problem::into_response)
+        let port = connection.local.port();
+        self.answer(request, port).await.unwrap_or_else(Problem::into_response)
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Problem> {
+    async fn answer(&self, request: Request<Incoming>, port: u16) -> Result<Response<Body>, Problem> {
         let found = self.router.find(request.method(), request.uri());
         let route = match &found {
             Match::Found(route, _) => Some(**route),
             _ => None,
         };
         // Before anything else, so that nobody without a key learns which addresses there are.
-        self.admit(route, request.headers())?;
+        self.admit(route, &request, port)?;
         match found {
-            Match::Found(route, params) => self.dispatch(*route, &params, request).await,
+            Match::Found(route, params) => self.dispatch(*route, &params, request, port).await,
             Match::MethodNotAllowed(allow) => Err(Problem::method_not_allowed(allow)),
             Match::NotFound => Err(Problem::not_found()),
         }
     }
 
-    /// Lets probes pass; everything else needs an allowed name, and the key.
-    fn admit(&self, route: Option<Route>, headers: &HeaderMap) -> Result<(), Problem> {
+    /// Lets probes pass; everything else needs an allowed name, and the key or a session that stands for it.
+    fn admit(&self, route: Option<Route>, request: &Request<Incoming>, port: u16) -> Result<(), Problem> {
         if route.is_some_and(Route::is_probe) {
             return Ok(());
         }
+        let (method, headers) = (request.method(), request.headers());
         self.allowed_hosts.check(headers)?;
+        if route.is_some_and(Route::is_open) {
+            return session::same_origin(method, headers, false);
+        }
         if route == Some(Route::Metrics) && !self.metrics_key.load(Ordering::Relaxed) {
             return Ok(());
         }
-        self.keys.authenticate(headers).map(drop).map_err(|refusal| {
-            self.metrics.auth_failures.get_or_create(&metrics::Listener { listener: "admin".into() }).inc();
-            refusal.problem()
-        })
+        match self.keys.authenticate(headers) {
+            // Nobody sends our key by accident, wherever the page is from.
+            Ok(Caller::Key(_)) => Ok(()),
+            Ok(Caller::Anyone) => session::same_origin(method, headers, false),
+            Err(Refusal::Missing) if self.sessions.vouch_for(headers, port) => {
+                session::same_origin(method, headers, true)
+            }
+            Err(refusal) => Err(self.refuse(refusal)),
+        }
+    }
+
+    fn refuse(&self, refusal: Refusal) -> Problem {
+        self.count_refusal();
+        refusal.problem()
+    }
+
+    fn count_refusal(&self) {
+        self.metrics.auth_failures.get_or_create(&metrics::Listener { listener: "admin".into() }).inc();
     }
 
     async fn dispatch(
@@ -194,6 +292,7 @@ impl AdminApi {
         route: Route,
         params: &Params,
         request: Request<Incoming>,
+        port: u16,
     ) -> Result<Response<Body>, Problem> {
         let query = Query::of(request.uri());
         match route {
@@ -205,7 +304,7 @@ impl AdminApi {
                 Ok(text(exposition, metrics::CONTENT_TYPE))
             }
             Route::List => downloads::list(&self.downloads, &query).await,
-            Route::Add => downloads::add(&self.downloads, Document::read(request).await?).await,
+            Route::Add => self.add(request).await,
             Route::Show => downloads::show(&self.downloads, params).await,
             Route::History => downloads::history(&self.downloads, params).await,
             Route::Patch => downloads::patch(&self.downloads, params, Document::read(request).await?).await,
@@ -233,7 +332,47 @@ impl AdminApi {
             Route::Rescan => self.rescan(params.get("name")).await,
             Route::System => Ok(system::show(&self.system, &self.downloads, &self.limits).await),
             Route::Reload => system::reload(&self.system).await,
+            Route::Peers => Ok(peers::list(&self.access)),
+            Route::AddPeer => peers::add(&self.access, Document::read(request).await?).await,
+            Route::ShowPeer => peers::show(&self.access, params.get("name")),
+            Route::RemovePeer => peers::remove(&self.access, params.get("name")).await,
+            Route::PeerItems => peers::items(&self.access, params.get("name"), &query).await,
+            Route::TestPeer => peers::test(&self.access, params.get("name")).await,
+            Route::Keys => Ok(keys::list(&self.access)),
+            Route::CreateKey => {
+                keys::create(&self.access, &self.library, Document::read(request).await?).await
+            }
+            Route::RevokeKey => keys::revoke(&self.access, params.get("name")).await,
+            Route::LogIn => self.log_in(request, port).await,
+            Route::LogOut => Ok(self.sessions.log_out(request.headers(), port)),
+            Route::Link => self.sessions.link(),
+            Route::Description => Ok(description::show()),
+            Route::Page(file) if self.ui => Ok(page::show(file)),
+            Route::Page(_) => Err(Problem::not_found()),
         }
+    }
+
+    /// Queues a download, once per `Idempotency-Key`.
+    async fn add(&self, request: Request<Incoming>) -> Result<Response<Body>, Problem> {
+        let (headers, downloads) = (request.headers().clone(), self.downloads.clone());
+        let new = Document::read(request).await?;
+        let fingerprint = new.fingerprint();
+        self.repeats.once(&headers, fingerprint, async move { downloads::add(&downloads, new).await }).await
+    }
+
+    async fn log_in(&self, request: Request<Incoming>, port: u16) -> Result<Response<Body>, Problem> {
+        let headers = request.headers().clone();
+        let shown = Document::read(request).await?;
+        self.sessions.log_in(&self.keys, &headers, port, shown).map_err(|login| match login {
+            Login::Refused(refusal) => self.refuse(refusal),
+            Login::SpentLink => {
+                self.count_refusal();
+                let title = "The link was used before, or is too old";
+                Problem::new(StatusCode::UNAUTHORIZED, "link-spent", title)
+                    .with_detail("get a new one with: peerd ui")
+            }
+            Login::Unreadable(problem) => problem,
+        })
     }
 
     fn shares(&self) -> Response<Body> {
@@ -270,6 +409,18 @@ fn text(content: impl Into<bytes::Bytes>, kind: &'static str) -> Response<Body> 
     let mut response = Response::new(body::full(content));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
+}
+
+fn no_content() -> Response<Body> {
+    let mut response = Response::new(body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+/// 503 for trouble of ours that may pass; the reason is in the log.
+fn registry_failed(error: &(dyn std::error::Error + 'static)) -> Problem {
+    tracing::error!(error = %resume_fetch::describe(error), "the registry failed");
+    Problem::unavailable(Duration::from_secs(5))
 }
 
 /// 201 with the address of what was made.

@@ -35,6 +35,11 @@ impl KeyDigest {
         &self.0
     }
 
+    /// Whether two digests are the same, in a time that does not depend on where they differ.
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+
     fn of_bytes(secret: &[u8]) -> Self {
         Self(*blake3::hash(secret).as_bytes())
     }
@@ -143,14 +148,23 @@ impl Keys {
         }
     }
 
+    /// The key with this secret, whether or not one is needed.
+    pub fn recognise(&self, secret: &str) -> Option<Arc<Key>> {
+        self.find(secret.as_bytes())
+    }
+
     fn key(&self, headers: &HeaderMap) -> Result<Arc<Key>, Refusal> {
-        let digest = KeyDigest::of_bytes(sent(headers)?.ok_or(Refusal::Missing)?);
+        self.find(sent(headers)?.ok_or(Refusal::Missing)?).ok_or(Refusal::Wrong)
+    }
+
+    fn find(&self, secret: &[u8]) -> Option<Arc<Key>> {
+        let digest = KeyDigest::of_bytes(secret);
         let keys = self.snapshot();
         let mut found = u64::MAX;
         for (at, key) in (0_u64..).zip(keys.iter()) {
             found.conditional_assign(&at, key.digest.0.ct_eq(&digest.0));
         }
-        usize::try_from(found).ok().and_then(|found| keys.get(found)).cloned().ok_or(Refusal::Wrong)
+        usize::try_from(found).ok().and_then(|found| keys.get(found)).cloned()
     }
 
     fn snapshot(&self) -> Arc<[Arc<Key>]> {

@@ -28,6 +28,11 @@ pub trait ServeEvents: Send + Sync + 'static {
     /// A file body ended, whole or not.
     fn body_ended(&self) {}
 
+    /// The holder of this key was let in.
+    fn admitted(&self, key: &str) {
+        let _ = key;
+    }
+
     /// Nobody was let in.
     fn refused(&self, refusal: Refusal) {
         let _ = refusal;

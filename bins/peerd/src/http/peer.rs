@@ -149,7 +149,11 @@ impl PeerApi {
             self.keys.authenticate(&parts.headers).map_err(|refusal| self.refuse(refusal, client, now))?;
         match caller.name() {
             Some(key) if !connection.claim(&self.options.key_slots, key) => Err(too_many_connections()),
-            _ => Ok(caller),
+            Some(key) => {
+                self.events.admitted(key);
+                Ok(caller)
+            }
+            None => Ok(caller),
         }
     }
 

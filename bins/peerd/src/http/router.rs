@@ -78,6 +78,15 @@ impl<R: Clone> Router<R> {
 }
 
 impl<R> Router<R> {
+    /// Everything in the table, as method and pattern.
+    pub fn table(&self) -> Vec<(Method, String)> {
+        let methods = |path: &Path<R>| {
+            let pattern = path.pattern();
+            path.methods.iter().map(|(method, _)| (method.clone(), pattern.clone())).collect::<Vec<_>>()
+        };
+        self.paths.iter().flat_map(methods).collect()
+    }
+
     /// Looks a request up.
     pub fn find(&self, method: &Method, uri: &Uri) -> Match<'_, R> {
         let Some((path, params)) = self.path(uri.path()) else { return Match::NotFound };
@@ -113,6 +122,14 @@ impl<R> Path<R> {
             }
         }
         Some(params)
+    }
+
+    fn pattern(&self) -> String {
+        let segment = |segment: &Segment| match segment {
+            Segment::Literal(text) => format!("/{text}"),
+            Segment::Parameter(name) => format!("/{{{name}}}"),
+        };
+        self.segments.iter().map(segment).collect()
     }
 
     fn allow(&self) -> HeaderValue {

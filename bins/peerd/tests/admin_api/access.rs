@@ -91,7 +91,7 @@ async fn an_unknown_address_is_404_and_an_unknown_method_says_which_there_are() 
     let home = Home::new();
     let daemon = home.start().await;
     for path in
-        ["/", "/api/v1", "/api/v1/download", "/api/v1/downloads/1/explode", "/api/v1/downloads/1/pause/2"]
+        ["/ui", "/api/v1", "/api/v1/download", "/api/v1/downloads/1/explode", "/api/v1/downloads/1/pause/2"]
     {
         assert_eq!(refusal(daemon.request(Method::GET, path)).await, (404, "not-found".into()), "{path}");
     }

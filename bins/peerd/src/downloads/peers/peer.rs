@@ -61,12 +61,17 @@ impl Peer {
 
     /// Where the peer's bytes of an item are.
     pub(in crate::downloads) fn file_url(&self, item: &str) -> String {
-        format!("{}/file", self.item_url(item))
+        self.url(&Self::file_path(item))
+    }
+
+    /// The same, below the address of the peer.
+    pub(super) fn file_path(item: &str) -> String {
+        format!("{}/file", item_path(item))
     }
 
     /// Where it describes an item.
     pub(super) fn item_url(&self, item: &str) -> String {
-        self.url(&format!("peer/items/{}", utf8_percent_encode(item, SEGMENT)))
+        self.url(&item_path(item))
     }
 
     /// An address of the peer; `path` begins without a slash.
@@ -78,6 +83,10 @@ impl Peer {
     pub(in crate::downloads) fn headers(&self) -> &HeaderMap {
         &self.headers
     }
+}
+
+fn item_path(item: &str) -> String {
+    format!("peer/items/{}", utf8_percent_encode(item, SEGMENT))
 }
 
 /// Everything that goes with a request, or the name of what cannot.

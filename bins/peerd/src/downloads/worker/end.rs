@@ -245,7 +245,7 @@ fn resting(kind: Failure, message: String, rest: Option<Duration>) -> End {
 pub(super) fn unknown_peer(name: &str) -> End {
     failed(
         Failure::PeerUnknown,
-        format!("no peer is called {name}; add it to the configuration and retry"),
+        format!("no peer is called {name}; add it with: peerd peer add {name} URL"),
         true,
     )
 }

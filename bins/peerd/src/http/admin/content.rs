@@ -12,7 +12,8 @@ use http_body_util::BodyExt;
 use prometheus_client::metrics::gauge::Gauge;
 use range_http::{RangeBody, Segment, plan};
 
-use super::downloads::{failed, unknown};
+use super::downloads::unknown;
+use super::registry_failed;
 use crate::downloads::{ContentError, Downloads};
 use crate::http::body::{self, Body};
 use crate::http::peer::{SERVING, explained};
@@ -133,7 +134,7 @@ fn problem(error: &ContentError) -> Problem {
         ContentError::NotNow { why, retry_after } => {
             Problem::unavailable(*retry_after).with_detail(why.clone())
         }
-        ContentError::Registry(error) => failed(error),
+        ContentError::Registry(error) => registry_failed(error),
         ContentError::Unreadable(source) => {
             tracing::warn!(
                 error = source as &dyn std::error::Error,

@@ -46,6 +46,11 @@ impl Document {
         serde_json::from_value(value).map(Some).map_err(|error| invalid(field, error))
     }
 
+    /// The same for two documents that say the same, however they are spelled.
+    pub(super) fn fingerprint(&self) -> blake3::Hash {
+        blake3::hash(&serde_json::to_vec(&self.0).unwrap_or_default())
+    }
+
     /// Refuses what nobody took.
     pub(super) fn end(self) -> Result<(), Problem> {
         match self.0.keys().next() {

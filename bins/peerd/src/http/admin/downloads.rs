@@ -5,10 +5,10 @@ use http::{Response, StatusCode};
 use resume_fetch::Digest;
 use serde_json::json;
 
-use super::created;
 use super::document::{Document, Rate, invalid, refused};
+use super::{created, no_content, registry_failed};
 use crate::downloads::{AddError, AddRequest, Downloads, OrderError, Source};
-use crate::http::body::{self, Body, empty};
+use crate::http::body::{self, Body};
 use crate::http::page::Query;
 use crate::http::problem::Problem;
 use crate::http::router::Params;
@@ -34,7 +34,7 @@ pub(super) async fn list(downloads: &Downloads, query: &Query) -> Result<Respons
     };
     match downloads.list(&list).await {
         Ok((rows, next)) => Ok(body::json(StatusCode::OK, &json!({ "downloads": rows, "next": next }))),
-        Err(ListError::Storage(error)) => Err(failed(&error)),
+        Err(ListError::Storage(error)) => Err(registry_failed(&error)),
         Err(error) => Err(Problem::bad_request(error.to_string())),
     }
 }
@@ -47,13 +47,13 @@ pub(super) async fn add(downloads: &Downloads, new: Document) -> Result<Response
 }
 
 pub(super) async fn show(downloads: &Downloads, params: &Params) -> Result<Response<Body>, Problem> {
-    let view = downloads.view(id(params)?).await.map_err(|error| failed(&error))?;
+    let view = downloads.view(id(params)?).await.map_err(|error| registry_failed(&error))?;
     view.map(|view| body::json(StatusCode::OK, &view)).ok_or_else(unknown)
 }
 
 /// What happened to one so far.
 pub(super) async fn history(downloads: &Downloads, params: &Params) -> Result<Response<Body>, Problem> {
-    let history = downloads.history(id(params)?).await.map_err(|error| failed(&error))?;
+    let history = downloads.history(id(params)?).await.map_err(|error| registry_failed(&error))?;
     history.map(|history| body::json(StatusCode::OK, &history)).ok_or_else(unknown)
 }
 
@@ -87,9 +87,7 @@ pub(super) async fn delete(
         Some(_) => return Err(Problem::bad_request("data is true or false")),
     };
     downloads.delete(id(params)?, data).await.map_err(|error| disobeyed(&error))?;
-    let mut response = Response::new(empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(response)
+    Ok(no_content())
 }
 
 /// The answer to an order: the row as it is now.
@@ -153,11 +151,6 @@ pub(super) fn unknown() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "download-unknown", "There is no such download")
 }
 
-pub(super) fn failed(error: &(dyn std::error::Error + 'static)) -> Problem {
-    tracing::error!(error = %resume_fetch::describe(error), "the registry failed");
-    Problem::unavailable(std::time::Duration::from_secs(5))
-}
-
 fn not_added(error: &AddError) -> Problem {
     let (status, name, title) = match error {
         AddError::PeerUnknown(_) => (StatusCode::NOT_FOUND, "peer-unknown", "There is no peer of that name"),
@@ -173,7 +166,7 @@ fn not_added(error: &AddError) -> Problem {
             (StatusCode::INSUFFICIENT_STORAGE, "disk-full", "There is not enough room")
         }
         AddError::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "A value cannot be used"),
-        _ => return failed(error),
+        _ => return registry_failed(error),
     };
     let problem = Problem::new(status, name, title).with_detail(error.to_string());
     match error {
@@ -206,7 +199,7 @@ fn disobeyed(error: &OrderError) -> Problem {
                 .with_detail(error.to_string())
                 .with_member("download_id", conflict.id.get())
         }
-        OperatorError::Storage(error) => failed(error),
+        OperatorError::Storage(error) => registry_failed(error),
         _ => Problem::internal(),
     }
 }

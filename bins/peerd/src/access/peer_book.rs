@@ -1,0 +1,483 @@
+//! The peers we know: those of the configuration, and those added while the daemon runs.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use download_registry::{DownloadState, ListError, ListQuery, Registry, StorageError, Timestamp};
+use retry_kit::SharedClock;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+
+use super::secrets::{Found, Secrets};
+use super::{Origin, is_usable_name};
+use crate::config::PeerConfig;
+use crate::downloads::{Peers, UnusablePeer};
+use crate::library::rfc3339;
+
+/// Every peer by name. What is added or removed here is at once what downloads see.
+pub struct PeerBook {
+    peers: Peers,
+    registry: Registry,
+    clock: SharedClock,
+    secrets: Secrets,
+    book: Mutex<Book>,
+    /// One change at a time, so that disk, registry and what is in force are changed in the same order.
+    changing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Book {
+    configured: BTreeMap<String, PeerConfig>,
+    added: BTreeMap<String, Added>,
+}
+
+#[derive(Clone)]
+struct Added {
+    config: PeerConfig,
+    created_at: Timestamp,
+    /// What is wrong with it, and what to do.
+    trouble: Option<String>,
+}
+
+/// A peer as the admin API shows it: no secret is in it.
+#[derive(Clone, Debug, Serialize)]
+pub struct PeerView {
+    /// What we call it.
+    pub name: String,
+    /// Where it answers.
+    pub url: String,
+    /// Whether we show it a key.
+    pub key: bool,
+    /// Names of the headers sent with every request.
+    pub headers: Vec<String>,
+    /// Downloads from it at once.
+    pub max_concurrent: u32,
+    /// Bytes per second from it; 0 is no limit.
+    pub limit_down: u64,
+    /// Whether it answers; unknown until somebody has asked it something.
+    pub up: Option<bool>,
+    /// When it was added; unknown of those of the configuration.
+    pub created_at: Option<String>,
+    /// Where it is defined.
+    pub origin: Origin,
+    /// What is wrong with it, and what to do.
+    pub error: Option<String>,
+}
+
+/// What became of adding a peer.
+#[derive(Clone, Debug)]
+pub enum AddedPeer {
+    /// It is new.
+    New(PeerView),
+    /// It was there already, and the same in every respect.
+    Same(PeerView),
+}
+
+/// Why the book was not changed.
+#[derive(Debug, Error)]
+pub enum PeerBookError {
+    /// No peer can be called that.
+    #[error("{0:?} is not a name: use 1 to 64 of A-Z a-z 0-9 . _ -")]
+    BadName(String),
+    /// The configuration defines it.
+    #[error("the peer {0} is defined in the configuration; change it there")]
+    DefinedInFile(String),
+    /// There is another one of that name.
+    #[error("there is a peer {0} already; remove it first, or choose another name")]
+    Taken(String),
+    /// There is none of that name.
+    #[error("no peer is called {0}")]
+    Unknown(String),
+    /// A book has an end.
+    #[error("there are {MAX_PEERS} peers already; remove some")]
+    Full,
+    /// Its key or a header cannot be sent.
+    #[error(transparent)]
+    Unusable(#[from] UnusablePeer),
+    /// Its secrets could not be written or removed.
+    #[error("the file of its secrets cannot be changed")]
+    Secrets(#[source] io::Error),
+    /// The registry failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The daemon stopped before it was done.
+    #[error("the daemon is stopping")]
+    Stopping,
+}
+
+/// What the registry keeps of a peer.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    /// As in the configuration, without key and headers.
+    peer: Value,
+    /// Whether there is a file with secrets.
+    secrets: bool,
+    created_at: i64,
+}
+
+impl PeerBook {
+    /// Opens the book: `peers` knows those of the configuration already, and is told of those of the registry. A
+    /// peer whose secrets are gone, or not for us alone, is a warning.
+    ///
+    /// # Errors
+    /// When the registry cannot be read.
+    pub async fn open(
+        peers: Peers,
+        registry: Registry,
+        clock: SharedClock,
+        state: &Path,
+        configured: &BTreeMap<String, PeerConfig>,
+    ) -> Result<Arc<Self>, StorageError> {
+        let secrets = Secrets::below(state);
+        let mut book = Book { configured: configured.clone(), added: BTreeMap::new() };
+        for (name, value) in registry.records(KIND).await? {
+            let reading = {
+                let (name, secrets) = (name.clone(), secrets.clone());
+                tokio::task::spawn_blocking(move || Added::read(&name, &value, &secrets))
+            };
+            let Some(added) = reading.await.ok().flatten() else {
+                tracing::warn!(
+                    peer = name,
+                    "the record of a peer cannot be read; remove it and add it again"
+                );
+                continue;
+            };
+            if let Some(trouble) = &added.trouble {
+                tracing::warn!(peer = name, "{trouble}");
+            }
+            if configured.contains_key(&name) {
+                shadowed(&name);
+            } else if let Err(error) = peers.replace(&name, added.config.clone()) {
+                tracing::warn!(%error, "a peer cannot be used; remove it and add it again");
+            }
+            book.added.insert(name, added);
+        }
+        let (book, changing) = (Mutex::new(book), tokio::sync::Mutex::default());
+        Ok(Arc::new(Self { peers, registry, clock, secrets, book, changing }))
+    }
+
+    /// Puts other peers of the configuration in force; those added here stay.
+    ///
+    /// # Errors
+    /// When a key or header cannot be sent. Peers named before that one are in force already.
+    pub fn configure(&self, configured: &BTreeMap<String, PeerConfig>) -> Result<(), UnusablePeer> {
+        let mut book = self.book();
+        for (name, config) in configured {
+            self.peers.replace(name, config.clone())?;
+            if book.added.contains_key(name) && !book.configured.contains_key(name) {
+                shadowed(name);
+            }
+        }
+        for name in book.configured.keys().filter(|name| !configured.contains_key(*name)) {
+            match book.added.get(name) {
+                Some(added) => drop(self.peers.replace(name, added.config.clone())?),
+                None => drop(self.peers.remove(name)),
+            }
+        }
+        book.configured.clone_from(configured);
+        Ok(())
+    }
+
+    /// The peers as downloads see them.
+    pub fn peers(&self) -> &Peers {
+        &self.peers
+    }
+
+    /// All peers, by name.
+    pub fn list(&self) -> Vec<PeerView> {
+        let book = self.book();
+        let mut views: BTreeMap<&String, PeerView> =
+            book.added.iter().map(|(name, added)| (name, added.view(name))).collect();
+        views.extend(book.configured.iter().map(|(name, config)| (name, configured_view(name, config))));
+        views.into_values().map(|view| self.seen(view)).collect()
+    }
+
+    /// The peer of this name.
+    pub fn view(&self, name: &str) -> Option<PeerView> {
+        let book = self.book();
+        let configured = book.configured.get(name).map(|config| configured_view(name, config));
+        let view = configured.or_else(|| book.added.get(name).map(|added| added.view(name)));
+        view.map(|view| self.seen(view))
+    }
+
+    fn seen(&self, view: PeerView) -> PeerView {
+        PeerView { up: self.peers.is_up(&view.name), ..view }
+    }
+
+    /// Adds a peer. One that is there and the same stays as it is.
+    ///
+    /// # Errors
+    /// [`PeerBookError`]; then nothing has changed.
+    ///
+    /// # Cancel safety
+    /// A peer that was begun is added.
+    pub async fn add(self: &Arc<Self>, name: &str, config: PeerConfig) -> Result<AddedPeer, PeerBookError> {
+        if !is_usable_name(name) {
+            return Err(PeerBookError::BadName(name.to_owned()));
+        }
+        let (book, name) = (Arc::clone(self), name.to_owned());
+        let adding = tokio::spawn(async move { book.enter(name, config).await });
+        adding.await.unwrap_or(Err(PeerBookError::Stopping))
+    }
+
+    async fn enter(&self, name: String, config: PeerConfig) -> Result<AddedPeer, PeerBookError> {
+        let _turn = self.changing.lock().await;
+        {
+            let book = self.book();
+            if book.configured.contains_key(&name) {
+                return Err(PeerBookError::DefinedInFile(name));
+            }
+            match book.added.get(&name) {
+                Some(known) if known.config == config => return Ok(AddedPeer::Same(known.view(&name))),
+                Some(_) => return Err(PeerBookError::Taken(name)),
+                None if book.added.len() >= MAX_PEERS => return Err(PeerBookError::Full),
+                None => {}
+            }
+        }
+        self.peers.check(&name, &config)?;
+        // The file first: a peer on record without its key would be refused everywhere.
+        let has_secrets = self.blocking(&name, {
+            let config = config.clone();
+            move |secrets, name| secrets.write(name, &config)
+        });
+        let has_secrets = has_secrets.await?;
+        let added = Added { config, created_at: self.clock.wall().into(), trouble: None };
+        let record = added.record(has_secrets);
+        if let Err(error) = self.registry.put_record(KIND, &name, &record, added.created_at).await {
+            self.blocking(&name, Secrets::remove).await.ok();
+            return Err(error.into());
+        }
+        let mut book = self.book();
+        let view = added.view(&name);
+        // Asked for again: the configuration may have been read again meanwhile.
+        if !book.configured.contains_key(&name) {
+            self.peers.replace(&name, added.config.clone())?;
+        }
+        book.added.insert(name, added);
+        Ok(AddedPeer::New(view))
+    }
+
+    /// Forgets a peer; returns how many downloads from it are not over. They stay in the queue, and go on when a peer
+    /// of that name is added again. What runs with it goes on.
+    ///
+    /// # Errors
+    /// [`PeerBookError`]; then the peer stays.
+    ///
+    /// # Cancel safety
+    /// A removal that was begun happens.
+    pub async fn remove(self: &Arc<Self>, name: &str) -> Result<usize, PeerBookError> {
+        let (book, name) = (Arc::clone(self), name.to_owned());
+        let removing = tokio::spawn(async move { book.strike_out(name).await });
+        removing.await.unwrap_or(Err(PeerBookError::Stopping))
+    }
+
+    async fn strike_out(&self, name: String) -> Result<usize, PeerBookError> {
+        let _turn = self.changing.lock().await;
+        if self.book().configured.contains_key(&name) {
+            return Err(PeerBookError::DefinedInFile(name));
+        }
+        let open = self.open_downloads(&name).await?;
+        // The row first: without it the file is only a leftover, which the next peer of the name replaces.
+        if !self.registry.remove_record(KIND, &name).await? {
+            return Err(PeerBookError::Unknown(name));
+        }
+        {
+            let mut book = self.book();
+            book.added.remove(&name);
+            if !book.configured.contains_key(&name) {
+                self.peers.remove(&name);
+            }
+        }
+        self.blocking(&name, Secrets::remove).await?;
+        Ok(open)
+    }
+
+    async fn open_downloads(&self, name: &str) -> Result<usize, StorageError> {
+        let states = DownloadState::ALL.into_iter().filter(|state| state.is_live()).collect();
+        let query =
+            ListQuery { states, peer: Some(name.to_owned()), limit: MAX_COUNTED, ..ListQuery::default() };
+        match self.registry.list(&query).await {
+            Ok(page) => Ok(page.items.len()),
+            Err(ListError::Storage(error)) => Err(error),
+            // Only a cursor can be wrong, and there is none.
+            Err(_) => Ok(0),
+        }
+    }
+
+    /// Does something to the file of a peer, off the threads that answer.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        name: &str,
+        work: impl FnOnce(&Secrets, &str) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, PeerBookError> {
+        let (secrets, name) = (self.secrets.clone(), name.to_owned());
+        let done = tokio::task::spawn_blocking(move || work(&secrets, &name)).await;
+        done.map_err(|_| PeerBookError::Stopping)?.map_err(PeerBookError::Secrets)
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Added {
+    fn read(name: &str, value: &str, secrets: &Secrets) -> Option<Self> {
+        let record: Record = serde_json::from_str(value).ok()?;
+        let mut config: PeerConfig = serde_json::from_value(record.peer).ok()?;
+        let found = if record.secrets { secrets.read(name, &mut config) } else { Found::Whole };
+        let trouble = match found {
+            Found::Whole => None,
+            Found::Exposed(trouble) | Found::Missing(trouble) => Some(trouble),
+        };
+        Some(Self { config, created_at: Timestamp::from_millis(record.created_at), trouble })
+    }
+
+    fn record(&self, secrets: bool) -> String {
+        let mut peer = serde_json::to_value(&self.config).unwrap_or_default();
+        if let Value::Object(settings) = &mut peer {
+            settings.remove("key");
+            settings.remove("headers");
+        }
+        let record = Record { peer, secrets, created_at: self.created_at.as_millis() };
+        serde_json::to_string(&record).expect("a document and a number")
+    }
+
+    fn view(&self, name: &str) -> PeerView {
+        PeerView {
+            created_at: Some(rfc3339(self.created_at.into())),
+            origin: Origin::Registry,
+            error: self.trouble.clone(),
+            ..configured_view(name, &self.config)
+        }
+    }
+}
+
+fn configured_view(name: &str, config: &PeerConfig) -> PeerView {
+    PeerView {
+        name: name.to_owned(),
+        url: config.url.to_string(),
+        key: config.key.is_some(),
+        headers: config.headers.keys().cloned().collect(),
+        max_concurrent: config.max_concurrent,
+        limit_down: config.limit_down.bytes(),
+        up: None,
+        created_at: None,
+        origin: Origin::File,
+        error: None,
+    }
+}
+
+fn shadowed(name: &str) {
+    tracing::warn!(peer = name, "the configuration has a peer of this name; the one added here is not used");
+}
+
+/// The kind of the registry's records.
+const KIND: &str = "peer";
+const MAX_PEERS: usize = 1000;
+/// Downloads counted when a peer goes; beyond, nobody needs the number.
+const MAX_COUNTED: u32 = 1000;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use download_registry::Options;
+    use resume_fetch::ReqwestTransport;
+    use retry_kit::ManualClock;
+    use serde_json::json;
+
+    use super::*;
+
+    async fn book(state: &Path, configured: &BTreeMap<String, PeerConfig>) -> (Arc<PeerBook>, Registry) {
+        let registry = Registry::open(state.join("peerd.db"), &Options::default()).await.unwrap();
+        let clock: SharedClock = Arc::new(ManualClock::new());
+        let transport = Arc::new(ReqwestTransport::new(Duration::from_secs(10)).unwrap());
+        let peers = Peers::new(configured, transport, Arc::clone(&clock)).unwrap();
+        let book = PeerBook::open(peers, registry.clone(), clock, state, configured).await.unwrap();
+        (book, registry)
+    }
+
+    fn config(document: Value) -> PeerConfig {
+        serde_json::from_value(document).unwrap()
+    }
+
+    fn url(book: &PeerBook, name: &str) -> Option<String> {
+        book.peers().get(name).map(|peer| peer.config().url.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_peer_is_there_at_once_and_after_a_restart_and_its_secrets_are_in_no_database() {
+        let state = tempfile::tempdir().unwrap();
+        let bob = config(json!({
+            "url": "http://bob.example/", "key": "hush-hush", "headers": { "x-a": "quiet" },
+            "max_concurrent": 5, "limit_down": "1MiB",
+        }));
+        let (book, registry) = self::book(state.path(), &BTreeMap::new()).await;
+        let added = book.add("bob", bob.clone()).await.unwrap();
+        assert!(matches!(&added, AddedPeer::New(view) if view.key && view.headers == ["x-a"]), "{added:?}");
+        assert!(matches!(book.add("bob", bob.clone()).await, Ok(AddedPeer::Same(_))));
+        let other = config(json!({ "url": "http://other.example/" }));
+        assert!(matches!(book.add("bob", other).await, Err(PeerBookError::Taken(_))));
+        let shown = format!("{:?} {:?}", book.list(), registry.records(KIND).await.unwrap());
+        assert!(!shown.contains("hush-hush") && !shown.contains("quiet"), "{shown}");
+        registry.close().await;
+        let (book, registry) = self::book(state.path(), &BTreeMap::new()).await;
+        assert_eq!(*book.peers().get("bob").unwrap().config(), bob);
+        assert_eq!(book.remove("bob").await.unwrap(), 0);
+        assert!(book.peers().get("bob").is_none() && book.list().is_empty());
+        assert!(matches!(book.remove("bob").await, Err(PeerBookError::Unknown(_))));
+        assert_eq!(std::fs::read_dir(state.path().join("peers")).unwrap().count(), 0, "no secret stays");
+        registry.close().await;
+        assert!(self::book(state.path(), &BTreeMap::new()).await.0.list().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_configuration_wins_and_gives_back_what_it_took() {
+        let state = tempfile::tempdir().unwrap();
+        let (book, _registry) = self::book(state.path(), &BTreeMap::new()).await;
+        book.add("bob", config(json!({ "url": "http://added.example/" }))).await.unwrap();
+        let of_file = |url: &str| BTreeMap::from([("bob".to_owned(), config(json!({ "url": url })))]);
+        book.configure(&of_file("http://file.example/")).unwrap();
+        assert_eq!(url(&book, "bob").as_deref(), Some("http://file.example/"));
+        assert_eq!((book.list().len(), book.list()[0].origin), (1, Origin::File));
+        assert!(matches!(book.remove("bob").await, Err(PeerBookError::DefinedInFile(_))));
+        let again = config(json!({ "url": "http://added.example/" }));
+        assert!(matches!(book.add("bob", again).await, Err(PeerBookError::DefinedInFile(_))));
+        book.configure(&BTreeMap::new()).unwrap();
+        assert_eq!(url(&book, "bob").as_deref(), Some("http://added.example/"));
+        book.remove("bob").await.unwrap();
+        book.configure(&of_file("http://file.example/")).unwrap();
+        book.configure(&BTreeMap::new()).unwrap();
+        assert_eq!(url(&book, "bob"), None);
+    }
+
+    #[tokio::test]
+    async fn secrets_that_are_gone_are_a_warning_with_a_remedy() {
+        let state = tempfile::tempdir().unwrap();
+        let (book, registry) = self::book(state.path(), &BTreeMap::new()).await;
+        book.add("bob", config(json!({ "url": "http://bob.example/", "key": "k" }))).await.unwrap();
+        registry.close().await;
+        std::fs::remove_file(state.path().join("peers/bob.json")).unwrap();
+        let (book, _registry) = self::book(state.path(), &BTreeMap::new()).await;
+        let view = book.view("bob").unwrap();
+        assert!(view.error.unwrap().contains("remove the peer and add it again"));
+        assert!(!view.key && url(&book, "bob").is_some());
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_used_leaves_nothing_behind() {
+        let state = tempfile::tempdir().unwrap();
+        let (book, registry) = self::book(state.path(), &BTreeMap::new()).await;
+        let unusable = config(json!({ "url": "http://bob.example/", "key": "two\nlines" }));
+        assert!(matches!(book.add("bob", unusable).await, Err(PeerBookError::Unusable(_))));
+        for name in ["", "..", "a/b", "../x"] {
+            let peer = config(json!({ "url": "http://bob.example/" }));
+            assert!(matches!(book.add(name, peer).await, Err(PeerBookError::BadName(_))), "{name:?}");
+        }
+        assert!(book.list().is_empty() && registry.records(KIND).await.unwrap().is_empty());
+        assert!(!state.path().join("peers").exists());
+    }
+}

@@ -1,0 +1,83 @@
+//! Under which address a friend reaches us, as far as that can be told from here.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::Serialize;
+
+use crate::config::is_name;
+
+/// Where we answer peers, and under which name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reach {
+    /// A name for this machine that a peer may be called by.
+    pub name: String,
+    /// The address of the public listener.
+    pub url: String,
+    /// Whether nobody but this machine can reach it.
+    pub loopback: bool,
+}
+
+impl Reach {
+    /// Chooses among the addresses of the public listener: one that others can reach before loopback, one that is
+    /// spelled out before "all of them", which is shown as the name of this machine.
+    pub fn of(node: &str, listeners: &[SocketAddr]) -> Self {
+        let rank = |address: &&SocketAddr| match address.ip().to_canonical() {
+            ip if ip.is_loopback() => 2,
+            ip if ip.is_unspecified() => 1,
+            IpAddr::V6(ip) if ip.is_unicast_link_local() => 2,
+            _ => 0,
+        };
+        let best = listeners.iter().min_by_key(rank);
+        let url = match best {
+            Some(address) if address.ip().is_unspecified() => {
+                format!("http://{}:{}/", host(node), address.port())
+            }
+            Some(address) => format!("http://{address}/"),
+            None => String::new(),
+        };
+        let loopback = best.is_none_or(|address| address.ip().to_canonical().is_loopback());
+        Self { name: peer_name(node), url, loopback }
+    }
+}
+
+/// The name of this machine, fit for an address.
+fn host(node: &str) -> &str {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    if !node.is_empty() && node.chars().all(fits) { node } else { "THIS-MACHINE" }
+}
+
+/// The name of this machine, fit for a peer: the first label of it.
+fn peer_name(node: &str) -> String {
+    let label = node.split('.').next().unwrap_or_default().to_ascii_lowercase();
+    if is_name(&label) { label } else { "friend".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_others_can_reach_comes_first() {
+        for (node, listeners, url, loopback) in [
+            ("nas", &["127.0.0.1:5280"][..], "http://127.0.0.1:5280/", true),
+            ("nas", &["127.0.0.1:5280", "192.168.1.4:5280"], "http://192.168.1.4:5280/", false),
+            ("nas.lan", &["0.0.0.0:5280"], "http://nas.lan:5280/", false),
+            ("nas", &["[::]:80"], "http://nas:80/", false),
+            ("nas", &["[::]:80", "[2001:db8::1]:81"], "http://[2001:db8::1]:81/", false),
+            ("Al's box", &["0.0.0.0:5280"], "http://THIS-MACHINE:5280/", false),
+        ] {
+            let listeners: Vec<SocketAddr> = listeners.iter().map(|text| text.parse().unwrap()).collect();
+            let reach = Reach::of(node, &listeners);
+            assert_eq!((reach.url.as_str(), reach.loopback), (url, loopback), "{node} {listeners:?}");
+        }
+    }
+
+    #[test]
+    fn the_name_is_one_a_peer_can_have() {
+        for (node, name) in
+            [("NAS.home.arpa", "nas"), ("alice-pc", "alice-pc"), ("Al's box", "friend"), ("", "friend")]
+        {
+            assert_eq!(Reach::of(node, &[]).name, name);
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Sessions of the web page: the key is shown once, a cookie stands for it from then on.
+//!
+//! A cookie goes along with every request a browser sends here, whoever made it send it. So a session counts only
+//! where the request comes from our own page: what changes something must carry an `Origin` (RFC 6454 §7) that is the
+//! address it is sent to. `SameSite` alone would not do: every port of a host is the same site.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::header::{COOKIE, HOST, HeaderValue, ORIGIN, SET_COOKIE};
+use http::{HeaderMap, Method, Response, StatusCode};
+use retry_kit::SharedClock;
+use serde_json::json;
+
+use super::document::Document;
+use crate::http::auth::{KeyDigest, Keys, Refusal};
+use crate::http::body::{self, Body, empty};
+use crate::http::problem::Problem;
+use crate::state_dir;
+
+/// Who is logged in, and which links still let somebody in. Lives and dies with the process.
+pub(super) struct Sessions {
+    clock: SharedClock,
+    open: Tickets,
+    links: Tickets,
+}
+
+/// Random texts that are good for a while; only their digests are held.
+struct Tickets {
+    prefix: &'static str,
+    life: Duration,
+    held: Mutex<VecDeque<Ticket>>,
+}
+
+struct Ticket {
+    digest: KeyDigest,
+    ends: Instant,
+}
+
+impl Sessions {
+    pub(super) fn new(clock: SharedClock) -> Self {
+        Self { clock, open: Tickets::new("prs_", SESSION), links: Tickets::new("prl_", LINK) }
+    }
+
+    /// Whether the request carries the cookie of a session. `port` is that of our listener.
+    pub(super) fn vouch_for(&self, headers: &HeaderMap, port: u16) -> bool {
+        cookie(headers, port).is_some_and(|token| self.open.holds(token, self.clock.now()))
+    }
+
+    /// Logs in whoever shows a key in a header or the body, or a link that was not used yet.
+    pub(super) fn log_in(
+        &self,
+        keys: &Keys,
+        headers: &HeaderMap,
+        port: u16,
+        mut shown: Document,
+    ) -> Result<Response<Body>, Login> {
+        let key = shown.take::<String>("key").map_err(Login::Unreadable)?;
+        let token = shown.take::<String>("token").map_err(Login::Unreadable)?;
+        shown.end().map_err(Login::Unreadable)?;
+        match (token, key) {
+            (Some(token), _) if self.links.take(&token, self.clock.now()) => {}
+            (Some(_), _) => return Err(Login::SpentLink),
+            (None, Some(key)) => drop(keys.recognise(&key).ok_or(Login::Refused(Refusal::Wrong))?),
+            (None, None) => drop(keys.authenticate(headers).map_err(Login::Refused)?),
+        }
+        let secure = text(headers.get(ORIGIN)).starts_with("https://");
+        let token = self.open.issue(self.clock.now()).map_err(|_| Login::Unreadable(Problem::internal()))?;
+        let answer = body::json(StatusCode::OK, &json!({ "expires_in": SESSION.as_secs() }));
+        Ok(with_cookie(answer, port, &token, SESSION, secure))
+    }
+
+    /// Ends the session of the cookie, if there is one.
+    pub(super) fn log_out(&self, headers: &HeaderMap, port: u16) -> Response<Body> {
+        if let Some(token) = cookie(headers, port) {
+            self.open.take(token, self.clock.now());
+        }
+        let mut response = Response::new(empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        with_cookie(response, port, "", Duration::ZERO, false)
+    }
+
+    /// A link that logs in once, within a minute.
+    pub(super) fn link(&self) -> Result<Response<Body>, Problem> {
+        let token = self.links.issue(self.clock.now()).map_err(|_| Problem::internal())?;
+        // Behind the hash, so that it is sent to nobody, and stands in no log.
+        let path = format!("/#token={token}");
+        Ok(body::json(
+            StatusCode::CREATED,
+            &json!({ "token": token, "path": path, "expires_in": LINK.as_secs() }),
+        ))
+    }
+}
+
+/// Why nobody was logged in.
+pub(super) enum Login {
+    /// The key is missing or wrong.
+    Refused(Refusal),
+    /// The link was used before, is too old, or none of ours.
+    SpentLink,
+    /// The request makes no sense.
+    Unreadable(Problem),
+}
+
+/// Refuses a request that another page made the browser send. With `by_cookie` the browser may have added what lets
+/// it in, and what changes something has to say where it comes from.
+///
+/// # Errors
+/// 403 when the origin is another one, or not told.
+pub(super) fn same_origin(method: &Method, headers: &HeaderMap, by_cookie: bool) -> Result<(), Problem> {
+    let (origin, host) = (headers.get(ORIGIN), text(headers.get(HOST)));
+    let told =
+        origin.map(|origin| text(Some(origin)).split_once("://").map_or("", |(_, authority)| authority));
+    let fine = match told {
+        Some(authority) => !host.is_empty() && authority.eq_ignore_ascii_case(host),
+        None => !by_cookie || method.is_safe(),
+    };
+    if fine {
+        return Ok(());
+    }
+    let title = "The request does not come from the page of this daemon";
+    let problem = Problem::new(StatusCode::FORBIDDEN, "origin-not-allowed", title);
+    Err(problem
+        .with_detail("Origin and Host must be the same; a proxy in between has to pass Host on as it is"))
+}
+
+impl Tickets {
+    fn new(prefix: &'static str, life: Duration) -> Self {
+        Self { prefix, life, held: Mutex::default() }
+    }
+
+    fn issue(&self, now: Instant) -> anyhow::Result<String> {
+        let token = state_dir::random_token(self.prefix)?;
+        let mut held = self.held(now);
+        while held.len() >= MAX_TICKETS {
+            held.pop_front();
+        }
+        held.push_back(Ticket { digest: KeyDigest::of(&token), ends: now + self.life });
+        Ok(token)
+    }
+
+    fn holds(&self, token: &str, now: Instant) -> bool {
+        find(&self.held(now), token).is_some()
+    }
+
+    /// Whether it was good; it is not any more.
+    fn take(&self, token: &str, now: Instant) -> bool {
+        let mut held = self.held(now);
+        let found = find(&held, token);
+        found.and_then(|at| held.remove(at)).is_some()
+    }
+
+    fn held(&self, now: Instant) -> MutexGuard<'_, VecDeque<Ticket>> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|ticket| now < ticket.ends);
+        held
+    }
+}
+
+/// Looks at all of them, so that the time it takes tells nothing.
+fn find(held: &VecDeque<Ticket>, token: &str) -> Option<usize> {
+    let digest = KeyDigest::of(token);
+    held.iter()
+        .enumerate()
+        .fold(None, |found, (at, ticket)| if ticket.digest.same_as(&digest) { Some(at) } else { found })
+}
+
+/// The value of our cookie. Its name carries the port: cookies know hosts only, and two daemons may share one.
+fn cookie(headers: &HeaderMap, port: u16) -> Option<&str> {
+    let name = cookie_name(port);
+    let fields = headers.get_all(COOKIE).iter().flat_map(|value| text(Some(value)).split(';'));
+    let mut pairs = fields.filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
+}
+
+fn with_cookie(
+    mut response: Response<Body>,
+    port: u16,
+    token: &str,
+    life: Duration,
+    secure: bool,
+) -> Response<Body> {
+    let (name, age, secure) = (cookie_name(port), life.as_secs(), if secure { "; Secure" } else { "" });
+    let cookie = format!("{name}={token}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}");
+    if let Ok(mut cookie) = HeaderValue::from_str(&cookie) {
+        cookie.set_sensitive(true);
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    response
+}
+
+fn cookie_name(port: u16) -> String {
+    format!("peerd-{port}")
+}
+
+fn text(value: Option<&HeaderValue>) -> &str {
+    value.and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// How long a session lasts, and a link.
+const SESSION: Duration = Duration::from_secs(12 * 3600);
+const LINK: Duration = Duration::from_secs(60);
+/// Sessions, and links, at once; the oldest makes room for the next.
+const MAX_TICKETS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_is_good_until_it_ends_or_is_taken() {
+        let (tickets, now) = (Tickets::new("t_", LINK), Instant::now());
+        let token = tickets.issue(now).unwrap();
+        assert!(token.starts_with("t_") && token.len() > 40);
+        assert!(tickets.holds(&token, now + LINK - Duration::from_millis(1)));
+        assert!(!tickets.holds(&token[..token.len() - 1], now) && !tickets.holds("", now));
+        assert!(tickets.take(&token, now) && !tickets.take(&token, now), "once");
+        let late = tickets.issue(now).unwrap();
+        assert!(!tickets.holds(&late, now + LINK));
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_and_the_oldest_goes_first() {
+        let (tickets, now) = (Tickets::new("t_", LINK), Instant::now());
+        let tokens: Vec<_> = (0..=MAX_TICKETS).map(|_| tickets.issue(now).unwrap()).collect();
+        assert!(!tickets.holds(&tokens[0], now));
+        assert!(tokens[1..].iter().all(|token| tickets.holds(token, now)));
+    }
+
+    #[test]
+    fn only_our_own_page_may_use_a_session_to_change_something() {
+        let ours = "localhost:5281";
+        for (method, origin, by_cookie, allowed) in [
+            (Method::POST, Some("http://localhost:5281"), true, true),
+            (Method::POST, Some("http://LOCALHOST:5281"), true, true),
+            (Method::POST, None, true, false),
+            (Method::DELETE, Some("http://localhost:3000"), true, false),
+            (Method::POST, Some("http://localhost"), true, false),
+            (Method::POST, Some("null"), true, false),
+            (Method::GET, None, true, true),
+            (Method::GET, Some("http://localhost:3000"), true, false),
+            (Method::POST, None, false, true),
+            (Method::POST, Some("http://localhost:3000"), false, false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_static(ours));
+            if let Some(origin) = origin {
+                headers.insert(ORIGIN, HeaderValue::from_static(origin));
+            }
+            assert_eq!(same_origin(&method, &headers, by_cookie).is_ok(), allowed, "{method} {origin:?}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_found_among_others() {
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, HeaderValue::from_static("a=b; peerd-5281=x; peerd-5282=y"));
+        headers.append(COOKIE, HeaderValue::from_static("peerd-1=z"));
+        assert_eq!(
+            (cookie(&headers, 5282), cookie(&headers, 1), cookie(&headers, 2)),
+            (Some("y"), Some("z"), None)
+        );
+    }
+}
