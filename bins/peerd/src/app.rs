@@ -23,6 +23,7 @@ use crate::current::Current;
 use crate::downloads::{Downloads, Peers, Settings};
 use crate::events::Events;
 use crate::exit::Exit;
+use crate::hooks::Hooks;
 use crate::http::admin::{Access, AdminApi, AdminOptions, AllowedHosts, Limits, Started, System};
 use crate::http::auth::{Key, KeyDigest, Keys, Refusal};
 use crate::http::client_address::TrustedProxies;
@@ -31,6 +32,7 @@ use crate::http::failed_limit::FailedLimit;
 use crate::http::key_slots::KeySlots;
 use crate::http::peer::{PeerApi, PeerOptions};
 use crate::http::server::{Server, ServerOptions};
+use crate::import::Imports;
 use crate::library::{Library, Scope};
 use crate::metrics::{self, Metrics};
 use crate::reload::{Asked, Reloader, Reloads, share_specs};
@@ -46,6 +48,8 @@ pub struct App {
     _locks: Vec<StateLock>,
     registry: Registry,
     downloads: Downloads,
+    imports: Imports,
+    hooks: Hooks,
     events: Arc<Events>,
     clock: SharedClock,
     library: Arc<Library>,
@@ -152,8 +156,25 @@ impl App {
         let last_read = Arc::new(Current::new(loaded.clone()));
         let admin_key =
             Key { name: "admin".to_owned(), digest: KeyDigest::of(key.expose()), scope: Scope::All };
+        let imports = Imports::new(
+            &config,
+            &paths,
+            registry.clone(),
+            Arc::clone(&events),
+            Arc::clone(&metrics),
+            Arc::clone(&clock),
+            fastrand::Rng::new(),
+        )?;
+        let hooks = Hooks::new(
+            &config,
+            registry.clone(),
+            Arc::clone(&metrics),
+            Arc::clone(&clock),
+            fastrand::Rng::new(),
+        )?;
         let admin = AdminApi::new(
             downloads.clone(),
+            imports.clone(),
             Arc::clone(&library),
             Arc::clone(&metrics),
             Arc::clone(&events),
@@ -204,6 +225,8 @@ impl App {
             _locks: locks,
             registry,
             downloads,
+            imports,
+            hooks,
             events,
             clock,
             library,
@@ -226,6 +249,8 @@ impl App {
         let Self {
             registry,
             downloads,
+            imports,
+            hooks,
             events,
             clock,
             library,
@@ -242,6 +267,8 @@ impl App {
             async move { events.keep_numbers(&registry, &clock).await }
         });
         // Before the first answer, so that nobody is shown a row as the crash left it.
+        hooks.start(&events).await.map_err(RunError::Recovery)?;
+        imports.start().await.map_err(RunError::Recovery)?;
         downloads.start().await.map_err(RunError::Recovery)?;
         let stop = CancellationToken::new();
         let mut vital = Vital::default();
@@ -273,6 +300,8 @@ impl App {
         stop.cancel();
         events.close();
         downloads.stop(grace).await;
+        imports.stop().await;
+        hooks.stop().await;
         vital.join().await;
         used.await.ok();
         numbers.abort();

@@ -10,6 +10,7 @@ mod db;
 mod demo;
 mod get;
 mod healthcheck;
+mod import;
 mod key;
 mod limits;
 mod ls;
@@ -150,6 +151,8 @@ enum Command {
     Key(key::Key),
     /// Print a link to the web page; it logs in once, within a minute
     Ui(ui::Ui),
+    /// Look at the hand-off of finished files
+    Import(import::Import),
     /// Ask whether the daemon is alive
     Healthcheck(healthcheck::Healthcheck),
     /// Check the configuration and name every problem
@@ -238,6 +241,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Share(command) => block_on(command.run(&global)),
         Command::Key(command) => block_on(command.run(&global)),
         Command::Ui(command) => block_on(command.run(&global)),
+        Command::Import(command) => block_on(command.run(&global)),
         Command::Healthcheck(command) => block_on(command.run(&global)),
         Command::CheckConfig(command) => command.run(&global),
         Command::Config(command) => command.run(&global),

@@ -11,7 +11,9 @@ mod duration;
 mod environment;
 mod file;
 mod flags;
+mod hooks;
 mod housekeeping;
+mod importing;
 mod key_path;
 mod keys;
 mod kinds;
@@ -43,7 +45,10 @@ pub use self::downloads::{DownloadsConfig, LimitsConfig, OnConflict};
 pub use self::duration::{format_duration, parse_duration};
 pub(crate) use self::file::is_name;
 pub use self::flags::{Overrides, parse_share};
+pub use self::hooks::{EventName, HookConfig};
 pub use self::housekeeping::{LogConfig, LogFormat, LogLevel, RegistryConfig};
+pub use self::importing::{ImportConfig, ImportKind, ImportWhen, ImporterUrl, ImporterUrlError, PathMapping};
+pub(crate) use self::importing::{NO_IMPORTER, pattern};
 pub use self::keys::{Key, SECTIONS, keys};
 pub use self::listeners::{AdminConfig, AuthConfig, ServerConfig};
 pub use self::paths::ResolvedPaths;
@@ -80,6 +85,10 @@ pub struct Config {
     pub downloads: DownloadsConfig,
     /// `[limits]`
     pub limits: LimitsConfig,
+    /// `[import.NAME]`
+    pub import: BTreeMap<String, ImportConfig>,
+    /// `[hooks.NAME]`
+    pub hooks: BTreeMap<String, HookConfig>,
     /// `[registry]`
     pub registry: RegistryConfig,
     /// `[log]`

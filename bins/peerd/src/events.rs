@@ -6,12 +6,13 @@
 
 mod event;
 mod journal;
+mod names;
 mod numbers;
 mod ring;
 mod tally;
 mod wire;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use download_registry::{Registry, StorageError};
 use retry_kit::{Clock, SharedClock};
@@ -21,7 +22,8 @@ use self::numbers::Numbers;
 use self::ring::Ring;
 use crate::metrics::Metrics;
 
-pub use event::{Event, Reach, Retry, Room, Step, Subject, Why};
+pub use event::{Event, ImportStep, Reach, Retry, Room, Step, Subject, Why};
+pub use names::NAMES;
 pub(crate) use ring::frame;
 pub use ring::{Batch, Behind};
 pub use wire::{Told, wire};
@@ -32,6 +34,13 @@ pub struct Events {
     ring: Ring,
     numbers: Numbers,
     closed: CancellationToken,
+    listeners: RwLock<Vec<Arc<dyn Listener>>>,
+}
+
+/// Somebody who is told what happens, besides the log, the metrics and the ring.
+pub trait Listener: Send + Sync {
+    /// Hears of an event. Called by whoever caused it, so it must neither block nor wait.
+    fn hear(&self, number: u64, told: &Told);
 }
 
 impl Events {
@@ -46,7 +55,13 @@ impl Events {
     ) -> Result<Arc<Self>, StorageError> {
         let (numbers, last) = Numbers::open(registry, clock.wall().into()).await?;
         let ring = Ring::after(last);
-        Ok(Arc::new(Self { metrics, ring, numbers, closed: CancellationToken::new() }))
+        Ok(Arc::new(Self {
+            metrics,
+            ring,
+            numbers,
+            closed: CancellationToken::new(),
+            listeners: RwLock::default(),
+        }))
     }
 
     /// Tells every listener, in the order of the calls. Call it once what happened is on record.
@@ -54,9 +69,17 @@ impl Events {
         journal::write(event);
         tally::count(&self.metrics, event);
         if let Some(told) = wire(event) {
-            let last = self.ring.push(told);
+            let last = self.ring.push(&told);
             self.numbers.spent(last);
+            for listener in self.listeners.read().unwrap_or_else(PoisonError::into_inner).iter() {
+                listener.hear(last, &told);
+            }
         }
+    }
+
+    /// Tells `listener` what happens from now on.
+    pub fn listen(&self, listener: Arc<dyn Listener>) {
+        self.listeners.write().unwrap_or_else(PoisonError::into_inner).push(listener);
     }
 
     /// The number of the latest event; 0 before the first one ever.

@@ -2,7 +2,8 @@
 //!
 //! [`app`] says which pieces exist and how they meet; everything else is one of those pieces. Bytes out:
 //! [`http`] → [`library`] → `range-http`. Bytes in: [`downloads`] → `download-registry`, `resume-fetch`, `retry-kit`.
-//! [`access`] says who may talk to whom. [`events`] is where all of it is told. [`config`] is read once at the start, [`cli`] is what people type.
+//! Files on: [`import`]. [`access`] says who may talk to whom. [`events`] is where all of it is told. [`config`] is read
+//! once at the start, [`cli`] is what people type.
 
 // The daemon is where time, chance and the environment enter: it hands them to the libraries.
 #![allow(
@@ -19,9 +20,12 @@ pub mod downloads;
 pub mod events;
 pub mod exit;
 pub mod failure;
+pub mod hooks;
 pub mod http;
+pub mod import;
 pub mod library;
 pub mod metrics;
+mod outbound;
 pub mod reload;
 pub mod state_dir;
 pub mod telemetry;

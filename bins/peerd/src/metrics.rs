@@ -57,6 +57,10 @@ pub struct Metrics {
     pub serve_active: Gauge,
     /// Refused keys.
     pub auth_failures: Family<Listener, Counter>,
+    /// Hand-offs of finished files by how they went.
+    pub imports: Family<TargetResult, Counter>,
+    /// Events handed to hooks by how that went.
+    pub hook_deliveries: Family<HookResult, Counter>,
     /// Free bytes where downloads grow, set at each scrape.
     pub disk_free: Family<Dir, Gauge<f64, AtomicU64>>,
 }
@@ -86,6 +90,10 @@ labels! {
     Kind { kind }
     /// Labels of a listener.
     Listener { listener }
+    /// Labels of a hand-off.
+    TargetResult { target, result }
+    /// Labels of a delivery.
+    HookResult { hook, result }
     /// Labels of a directory.
     Dir { dir }
 }
@@ -112,6 +120,8 @@ impl Metrics {
             serve_ranges: Family::default(),
             serve_active: Gauge::default(),
             auth_failures: Family::default(),
+            imports: Family::default(),
+            hook_deliveries: Family::default(),
             disk_free: Family::default(),
             registry: Registry::default(),
             process: Registry::default(),
@@ -159,6 +169,8 @@ impl Metrics {
         r.register("serve_ranges", "File requests by range decision", metrics.serve_ranges.clone());
         r.register("serve_active", "File bodies being sent now", metrics.serve_active.clone());
         r.register("auth_failures", "Refused keys", metrics.auth_failures.clone());
+        r.register("imports", "Hand-offs of finished files", metrics.imports.clone());
+        r.register("hook_deliveries", "Events handed to hooks", metrics.hook_deliveries.clone());
         r.register_with_unit("disk_free", "Free space", Unit::Bytes, metrics.disk_free.clone());
         r.register_with_unit(
             "checkpoint",
@@ -219,6 +231,8 @@ mod tests {
         metrics.downloads.get_or_create(&State { state: "queued".into() }).set(2);
         metrics.disk_free.get_or_create(&Dir { dir: "downloads".into() }).set(1e9);
         metrics.retry_delay.observe(0.3);
+        let label = TargetResult { target: "radarr".into(), result: "done".into() };
+        metrics.imports.get_or_create(&label).inc();
         let text = metrics.exposition().unwrap();
         for line in [
             "peerd_build_info{version=\"",
@@ -234,6 +248,7 @@ mod tests {
             "process_cpu_seconds_total ",
             "process_start_time_seconds ",
             "\n# EOF\n",
+            "peerd_imports_total{target=\"radarr\",result=\"done\"} 1",
         ] {
             assert!(text.contains(line), "{line} not in:\n{text}");
         }

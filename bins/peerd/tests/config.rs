@@ -4,6 +4,8 @@
 mod contradictions;
 #[path = "config/document.rs"]
 mod document;
+#[path = "config/handoff.rs"]
+mod handoff;
 #[path = "config/layers.rs"]
 mod layers;
 #[path = "config/mistakes.rs"]

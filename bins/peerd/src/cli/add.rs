@@ -32,6 +32,9 @@ pub(super) struct Add {
     /// BLAKE3 the file must have
     #[arg(long, value_name = "HEX")]
     blake3: Option<String>,
+    /// Who takes the finished file over: an importer, or none [default: as configured]
+    #[arg(long, value_name = "NAME")]
+    import: Option<String>,
     /// Queue it without starting it
     #[arg(long, conflicts_with = "wait")]
     paused: bool,
@@ -81,9 +84,12 @@ impl Add {
         };
         body["priority"] = self.priority.into();
         body["paused"] = self.paused.into();
-        for (name, value) in
-            [("filename", &self.filename), ("sha256", &self.sha256), ("blake3", &self.blake3)]
-        {
+        for (name, value) in [
+            ("filename", &self.filename),
+            ("sha256", &self.sha256),
+            ("blake3", &self.blake3),
+            ("import", &self.import),
+        ] {
             if let Some(value) = value {
                 body[name] = value.as_str().into();
             }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{Global, fail};
 use crate::config::{Config, Overrides, Sources};
 use crate::exit::Exit;
+use crate::outbound::root_cause;
 
 /// A daemon to talk to, and the key it wants.
 pub(super) struct Daemon {
@@ -200,12 +201,6 @@ fn is_ours(base: &str, listen: Option<&str>) -> bool {
         url::Host::Ipv6(address) => Some(address.is_loopback()),
     });
     Some(base.trim_end_matches('/')) == listen || host.unwrap_or(false)
-}
-
-/// The innermost cause: what the system said.
-fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |&error| error.source());
-    causes.last().map(ToString::to_string).unwrap_or_default()
 }
 
 fn read_key(path: &Path, explicit: bool) -> Result<Option<String>, CallError> {

@@ -69,6 +69,8 @@ pub struct DownloadsConfig {
     /// How long rows that are over are kept; `0s` = for ever. Default `90d`.
     #[serde(with = "duration")]
     pub keep_history: Duration,
+    /// Whether the file goes once its importer's history shows it. Default `false`.
+    pub unlink_after_import: bool,
 }
 
 impl Default for DownloadsConfig {
@@ -96,6 +98,7 @@ impl Default for DownloadsConfig {
             checkpoint_bytes: ByteSize::mib(16),
             checkpoint_interval: Duration::from_secs(2),
             keep_history: Duration::from_secs(90 * 24 * 3600),
+            unlink_after_import: false,
         }
     }
 }
@@ -254,6 +257,11 @@ pub(crate) const DOWNLOADS: Section = section(
             "how long a finished or cancelled download stays in the list; its file stays anyway, and so does a failed one, and one whose import is pending",
         )
         .live(),
+        key::<bool>(
+            "downloads.unlink_after_import",
+            "boolean",
+            "our file goes once the history of its importer shows it; never without `import.NAME.confirm`",
+        ),
     ],
 )
 .judged_by(Verdict::downloads);

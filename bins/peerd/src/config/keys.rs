@@ -12,7 +12,7 @@ use super::Config;
 use super::key_path::{get, insert};
 use super::section::Section;
 use super::setting::{Flaw, Setting, Shape};
-use super::{downloads, housekeeping, listeners, sharing};
+use super::{downloads, hooks, housekeeping, importing, listeners, sharing};
 
 /// Every section, in the order it is documented. A new one is a file of its own and a line here.
 pub const SECTIONS: &[Section] = &[
@@ -24,6 +24,8 @@ pub const SECTIONS: &[Section] = &[
     sharing::PEERS,
     downloads::DOWNLOADS,
     downloads::LIMITS,
+    importing::IMPORT,
+    hooks::HOOKS,
     housekeeping::REGISTRY,
     housekeeping::LOG,
 ];
@@ -214,6 +216,9 @@ pub(crate) const NAME: &str = "NAME";
 /// The configuration nobody wrote, with one entry of each kind that has a name.
 static DEFAULTS: LazyLock<Table> = LazyLock::new(|| {
     let mut table = Table::new();
+    for section in SECTIONS.iter().filter(|section| section.entry_name().is_some()) {
+        insert(&mut table, &[section.name(), NAME], Value::Table(Table::new()));
+    }
     for key in keys().filter(|key| key.required) {
         // A secret is deserialized from the text it was replaced by.
         let value = match key.shape {

@@ -16,13 +16,16 @@ use toml::Value;
 use super::byte_size::ByteSize;
 use super::downloads::OnConflict;
 use super::duration::parse_duration;
+use super::hooks::EventName;
 use super::housekeeping::{LogFormat, LogLevel};
+use super::importing::{ImportKind, ImportWhen, ImporterUrl, PathMapping};
 use super::key_path::Step;
 use super::keys::nearest;
 use super::peer_url::PeerUrl;
 use super::secret::{Secret, SecretSource};
 use super::setting::{Flaw, HEADERS_EXPECTED, Setting, Shape};
 use super::tries::Tries;
+use crate::events::NAMES;
 use crate::http::client_address::Network;
 
 impl Setting for bool {
@@ -145,6 +148,60 @@ impl Setting for PeerUrl {
     }
 }
 
+impl Setting for ImporterUrl {
+    const SHAPE: Shape = Shape::Text;
+
+    fn read(value: &Value) -> Result<Value, Vec<Flaw>> {
+        let text = text_of(value, "a URL")?;
+        text.parse::<Self>().map(|_| value.clone()).map_err(|error| Flaw::whole(error.to_string()))
+    }
+}
+
+impl Setting for ImportKind {
+    const SHAPE: Shape = Shape::Text;
+
+    fn read(value: &Value) -> Result<Value, Vec<Flaw>> {
+        one_of::<Self>(value, &["radarr", "sonarr"])
+    }
+}
+
+impl Setting for ImportWhen {
+    const SHAPE: Shape = Shape::Table;
+
+    fn read(value: &Value) -> Result<Value, Vec<Flaw>> {
+        fields(value, "{ peers = [\"*\"], names = [\"*.mkv\"] }", &["peers", "names"], Vec::<String>::read)
+    }
+}
+
+impl Setting for PathMapping {
+    const SHAPE: Shape = Shape::Table;
+
+    fn read(value: &Value) -> Result<Value, Vec<Flaw>> {
+        let example = "{ from = \"/data\", to = \"/mnt/data\" }";
+        let read = fields(value, example, &["from", "to"], PathBuf::read)?;
+        match ["from", "to"].iter().find(|key| read.get(**key).is_none()) {
+            Some(missing) => Err(Flaw::whole(format!("`{missing}` is missing; write {example}"))),
+            None => Ok(read),
+        }
+    }
+}
+
+impl Setting for EventName {
+    const SHAPE: Shape = Shape::Text;
+
+    fn read(value: &Value) -> Result<Value, Vec<Flaw>> {
+        let text = text_of(value, "the name of an event")?;
+        if NAMES.contains(&text) {
+            return Ok(value.clone());
+        }
+        let message = format!("{text:?} is not the name of an event");
+        match nearest(text, NAMES.iter().copied()) {
+            Some((near, _)) => Err(Flaw::with_help(message, format!("did you mean {near:?}?"))),
+            None => Err(Flaw::whole(message)),
+        }
+    }
+}
+
 impl Setting for OnConflict {
     const SHAPE: Shape = Shape::Text;
 
@@ -212,6 +269,32 @@ impl Setting for BTreeMap<String, Secret> {
         all(table.iter().map(read))?;
         Ok(value.clone())
     }
+}
+
+/// Reads an inline table of known keys, each by `read`. What is not named keeps its default.
+fn fields(
+    value: &Value,
+    example: &str,
+    known: &[&str],
+    read: fn(&Value) -> Result<Value, Vec<Flaw>>,
+) -> Result<Value, Vec<Flaw>> {
+    let Value::Table(table) = value else {
+        return Err(Flaw::whole(format!("expected a table such as {example}, not {}", shown(value))));
+    };
+    let read = |(name, value): (&String, &Value)| {
+        let inside = |flaw| Flaw { inside: Some(Step::Key(name.clone())), ..flaw };
+        let read = if known.contains(&name.as_str()) {
+            read(value)
+        } else {
+            Err(Flaw::with_help("there is no such key", format!("known here: {}", known.join(", "))))
+        };
+        match read {
+            Ok(value) => Ok((name.clone(), value)),
+            Err(flaws) => Err(flaws.into_iter().map(inside).collect()),
+        }
+    };
+    let entries = all(table.iter().map(read))?;
+    Ok(Value::Table(entries.into_iter().collect()))
 }
 
 /// Headers whose meaning is ours: another value in them would change which bytes an answer holds.

@@ -29,6 +29,8 @@ pub(crate) enum Shape {
     Secret,
     /// A table of secrets.
     SecretTable,
+    /// An inline table.
+    Table,
 }
 
 /// What is wrong with a value, and in which part of it.
@@ -67,6 +69,7 @@ pub(crate) fn from_variable(shape: Shape, text: &str) -> Result<Value, String> {
         // What the parser says could quote the text, and the text may be a secret.
         Shape::Secret if text.starts_with('{') => parse_inline(text).map_err(|_| SECRET_EXPECTED.to_owned()),
         Shape::Secret => Ok(Value::from(text)),
+        Shape::Table => inline("an inline table"),
         Shape::SecretTable => parse_inline(text).map_err(|_| HEADERS_EXPECTED.to_owned()),
     }
 }

@@ -1,5 +1,7 @@
 //! What no single value can show: settings that contradict each other or the world around them.
 
+mod handoff;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;

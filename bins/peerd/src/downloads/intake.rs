@@ -33,6 +33,8 @@ pub struct AddRequest {
     pub digests: Digests,
     /// Bytes per second for this download alone.
     pub limit_down: Option<u64>,
+    /// Who takes the file over: the name of an importer, or `none`; decided by the configuration otherwise.
+    pub import: Option<String>,
 }
 
 /// Where a file is.
@@ -229,7 +231,7 @@ impl Shared {
             identity: Identity { total: metadata.and_then(announced), validator: None },
             digests: request.digests,
             limit_down: request.limit_down,
-            import: None,
+            import: request.import.clone(),
         }
     }
 

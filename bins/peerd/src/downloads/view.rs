@@ -35,7 +35,7 @@ pub struct DownloadView {
     last_restart: Option<RestartView>,
     retry_at: Option<String>,
     limit_down: Option<u64>,
-    import: Option<String>,
+    import: serde_json::Value,
     error: Option<ErrorView>,
     created_at: String,
     updated_at: String,
@@ -101,6 +101,7 @@ impl Downloads {
 
 impl DownloadView {
     fn new(row: Download, running: Option<Progress>, enabled: bool) -> Self {
+        let import = crate::import::shown(&row);
         let now = running.filter(|_| row.state.is_leased());
         let rate = now.filter(|now| now.phase == Phase::Downloading).map_or(0.0, |now| now.rate);
         let url = match row.peer {
@@ -142,7 +143,7 @@ impl DownloadView {
             }),
             retry_at: row.retry_at.map(text),
             limit_down: row.limit_down,
-            import: row.import_state,
+            import,
             error,
             created_at: text(row.created_at),
             updated_at: text(row.updated_at),

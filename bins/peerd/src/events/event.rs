@@ -22,6 +22,8 @@ pub enum Event<'a> {
         /// Which of the two.
         reach: Reach<'a>,
     },
+    /// To the hand-off of a finished file.
+    Import(Subject<'a>, ImportStep<'a>),
     /// Less than `min_free` is left where downloads grow; the queue waits.
     DiskLow(Room),
     /// There is room again; the queue goes on.
@@ -130,6 +132,36 @@ pub enum Step<'a> {
     Deleted {
         /// Whether the published file went with it.
         data: bool,
+    },
+}
+
+/// What happened to the hand-off of a file.
+#[derive(Clone, Copy, Debug)]
+pub enum ImportStep<'a> {
+    /// It is in line.
+    Queued {
+        /// The importer.
+        target: &'a str,
+        /// The file, as the importer knows it.
+        path: Option<&'a str>,
+    },
+    /// The importer has the file.
+    Done {
+        /// The importer.
+        target: &'a str,
+        /// The file, as the importer knew it.
+        path: Option<&'a str>,
+        /// Whether its history shows it.
+        confirmed: bool,
+        /// Whether our copy was removed.
+        unlinked: bool,
+    },
+    /// It was given up.
+    Failed {
+        /// The importer.
+        target: &'a str,
+        /// Why.
+        reason: &'a str,
     },
 }
 

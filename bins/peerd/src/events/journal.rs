@@ -1,6 +1,6 @@
 //! The listener that writes the log: one line a fact.
 
-use super::event::{Event, Reach, Retry, Step, Subject, Why};
+use super::event::{Event, ImportStep, Reach, Retry, Step, Subject, Why};
 
 /// Writes the line of an event, if it has one.
 pub(super) fn write(event: &Event<'_>) {
@@ -10,6 +10,7 @@ pub(super) fn write(event: &Event<'_>) {
         Event::Peer { peer, reach: Reach::Down { reason } } => {
             tracing::warn!(peer, reason, "the peer is away; its downloads wait for it");
         }
+        Event::Import(of, step) => write_import(of.id.get(), step),
         Event::DiskLow(room) => {
             let (free, min_free) = (room.free, room.min_free);
             tracing::warn!(free, min_free, "the disk is nearly full; the queue waits");
@@ -77,6 +78,20 @@ fn write_step(of: &Subject<'_>, step: &Step<'_>) {
         Step::Deleted { data } => tracing::info!(download_id = id, data, "deleted"),
         // Too many of them, or told by what comes next.
         Step::Received(_) | Step::Checkpointed { .. } | Step::Progress(_) | Step::Stopped => {}
+    }
+}
+
+fn write_import(id: i64, step: &ImportStep<'_>) {
+    match step {
+        ImportStep::Queued { target, path } => {
+            tracing::info!(download_id = id, target, path, "to be imported");
+        }
+        ImportStep::Done { target, path, confirmed, unlinked } => {
+            tracing::info!(download_id = id, target, path, confirmed, unlinked, "imported");
+        }
+        ImportStep::Failed { target, reason } => {
+            tracing::error!(download_id = id, target, reason, "not imported");
+        }
     }
 }
 

@@ -45,7 +45,7 @@ impl Ring {
     }
 
     /// Adds an event, drops the oldest if there are too many, and returns its number.
-    pub(super) fn push(&self, told: Told) -> u64 {
+    pub(super) fn push(&self, told: &Told) -> u64 {
         let Told { name, data } = told;
         let mut kept = self.kept();
         kept.last += 1;
@@ -53,7 +53,7 @@ impl Ring {
         if kept.events.len() == CAPACITY {
             kept.events.pop_front();
         }
-        kept.events.push_back(frame(last, name, &data).into());
+        kept.events.push_back(frame(last, name, data).into());
         // Under the lock, so that the number told is never behind one told before.
         self.last.send_replace(last);
         last
@@ -110,7 +110,7 @@ mod tests {
     fn filled(first: u64, count: u64) -> Ring {
         let ring = Ring::after(first - 1);
         for n in 0..count {
-            assert_eq!(ring.push(Told { name: "disk.ok", data: json!({ "free": n }) }), first + n);
+            assert_eq!(ring.push(&Told { name: "disk.ok", data: json!({ "free": n }) }), first + n);
         }
         ring
     }
@@ -164,7 +164,7 @@ mod tests {
         let ring = filled(1, 1);
         assert!(ring.beyond(0).now_or_never().is_some());
         assert!(ring.beyond(1).now_or_never().is_none());
-        ring.push(Told { name: "disk.ok", data: json!({}) });
+        ring.push(&Told { name: "disk.ok", data: json!({}) });
         assert!(ring.beyond(1).now_or_never().is_some());
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::event::{Event, Reach, Retry, Room, Step};
+use super::event::{Event, ImportStep, Reach, Retry, Room, Step};
 use crate::library::rfc3339;
 
 /// An event in the words of the API.
@@ -27,6 +27,11 @@ pub fn wire(event: &Event<'_>) -> Option<Told> {
         }
         Event::Peer { peer, reach: Reach::Down { reason } } => {
             Some(Told { name: "peer.down", data: json!({ "peer": peer, "reason": reason }) })
+        }
+        Event::Import(of, step) => {
+            let mut told = import(step);
+            told.data["download_id"] = of.id.get().into();
+            Some(told)
         }
         Event::DiskLow(room) => Some(Told { name: "disk.low", data: room_data(room) }),
         Event::DiskOk(room) => Some(Told { name: "disk.ok", data: room_data(room) }),
@@ -93,6 +98,20 @@ impl Step<'_> {
         };
         Some(Told { name, data })
     }
+}
+
+fn import(step: &ImportStep<'_>) -> Told {
+    let (name, data) = match step {
+        ImportStep::Queued { target, path } => ("import.queued", json!({ "target": target, "path": path })),
+        ImportStep::Done { target, path, confirmed, unlinked } => (
+            "import.done",
+            json!({ "target": target, "path": path, "confirmed": confirmed, "unlinked": unlinked }),
+        ),
+        ImportStep::Failed { target, reason } => {
+            ("import.failed", json!({ "target": target, "reason": reason }))
+        }
+    };
+    Told { name, data }
 }
 
 fn retry_data(retry: &Retry<'_>) -> Value {

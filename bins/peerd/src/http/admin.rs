@@ -7,6 +7,7 @@ mod downloads;
 mod events;
 mod health;
 mod hosts;
+mod imports;
 mod keys;
 mod limits;
 mod page;
@@ -37,6 +38,7 @@ use super::router::{Match, Params, Router};
 use crate::access::{KeyRing, PeerBook, Reach};
 use crate::downloads::Downloads;
 use crate::events::Events;
+use crate::import::Imports;
 use crate::library::{Library, RescanError, rfc3339};
 use crate::metrics::{self, Metrics};
 
@@ -47,6 +49,7 @@ pub use system::{Started, System};
 /// Everything the admin listener answers.
 pub struct AdminApi {
     downloads: Downloads,
+    imports: Imports,
     library: Arc<Library>,
     metrics: Arc<Metrics>,
     events: Arc<Events>,
@@ -101,6 +104,9 @@ enum Route {
     Retry,
     Cancel,
     Content,
+    Import,
+    Imports,
+    TestImport,
     Events,
     Limits,
     SetLimits,
@@ -156,6 +162,9 @@ fn routes() -> Router<Route> {
         .on(Method::POST, "/api/v1/downloads/{id}/resume", Route::Resume)
         .on(Method::POST, "/api/v1/downloads/{id}/retry", Route::Retry)
         .on(Method::POST, "/api/v1/downloads/{id}/cancel", Route::Cancel)
+        .on(Method::POST, "/api/v1/downloads/{id}/import", Route::Import)
+        .get("/api/v1/imports", Route::Imports)
+        .on(Method::POST, "/api/v1/imports/{name}/test", Route::TestImport)
         .get("/api/v1/events", Route::Events)
         .get("/api/v1/limits", Route::Limits)
         .on(Method::PUT, "/api/v1/limits", Route::SetLimits)
@@ -188,6 +197,7 @@ impl AdminApi {
     #[expect(clippy::too_many_arguments, reason = "every piece it shows")]
     pub fn new(
         downloads: Downloads,
+        imports: Imports,
         library: Arc<Library>,
         metrics: Arc<Metrics>,
         events: Arc<Events>,
@@ -203,6 +213,7 @@ impl AdminApi {
         let router = routes();
         Arc::new(Self {
             downloads,
+            imports,
             library,
             metrics,
             events,
@@ -325,6 +336,12 @@ impl AdminApi {
                 let id = downloads::id(params)?;
                 content::serve(&self.downloads, &self.metrics, id, &request.into_parts().0).await
             }
+            Route::Import => {
+                let wish = Document::read(request).await?;
+                imports::retry(&self.imports, &self.downloads, params, wish).await
+            }
+            Route::Imports => Ok(imports::list(&self.imports)),
+            Route::TestImport => imports::test(&self.imports, params.get("name")).await,
             Route::Events => Ok(events::follow(&self.events, &self.downloads, request.headers())),
             Route::Limits => Ok(limits::show(&self.limits)),
             Route::SetLimits => limits::set(&self.limits, Document::read(request).await?),
@@ -355,9 +372,10 @@ impl AdminApi {
     /// Queues a download, once per `Idempotency-Key`.
     async fn add(&self, request: Request<Incoming>) -> Result<Response<Body>, Problem> {
         let (headers, downloads) = (request.headers().clone(), self.downloads.clone());
-        let new = Document::read(request).await?;
+        let (new, imports) = (Document::read(request).await?, self.imports.clone());
         let fingerprint = new.fingerprint();
-        self.repeats.once(&headers, fingerprint, async move { downloads::add(&downloads, new).await }).await
+        let adding = async move { downloads::add(&downloads, &imports, new).await };
+        self.repeats.once(&headers, fingerprint, adding).await
     }
 
     async fn log_in(&self, request: Request<Incoming>, port: u16) -> Result<Response<Body>, Problem> {

@@ -68,6 +68,13 @@ impl Home {
         Daemon::start(self, self.serve()).await
     }
 
+    /// Starts the daemon with another configuration file of this machine.
+    pub(crate) async fn start_with(&self, config: &str) -> Daemon {
+        let mut command = program(&self.path("user"), ["serve", "--config"]);
+        command.arg(self.path(config)).arg("--state-dir").arg(self.state());
+        Daemon::start(self, command).await
+    }
+
     /// Starts the daemon where [`Daemon::limit_files`] makes writes fail instead of ending the process.
     pub(crate) async fn start_on_a_small_disk(&self) -> Daemon {
         let serve = self.serve();
@@ -141,7 +148,11 @@ fn merge(into: &mut Value, more: Value) {
     match (into, more) {
         (Value::Object(into), Value::Object(more)) => {
             for (name, value) in more {
-                merge(into.entry(name).or_insert(Value::Null), value);
+                match value {
+                    // TOML has no null: here it takes away what was there.
+                    Value::Null => drop(into.remove(&name)),
+                    value => merge(into.entry(name).or_insert(Value::Null), value),
+                }
             }
         }
         (into, more) => *into = more,

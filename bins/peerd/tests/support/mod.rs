@@ -15,6 +15,7 @@ mod items;
 mod log;
 mod names;
 mod program;
+mod receiver;
 mod rows;
 
 use std::time::Duration;
@@ -28,6 +29,7 @@ pub(crate) use items::{MIB, offer, offer_as, seeded_file};
 pub(crate) use log::Log;
 pub(crate) use names::NameWatch;
 pub(crate) use program::{Output, program};
+pub(crate) use receiver::{Call, Receiver, Reply};
 pub(crate) use rows::{Left, Stage, Staged, durable_on_record, on_record, with_registry};
 pub(crate) use scripted_peer::Relay;
 

@@ -13,6 +13,7 @@ impl Service {
             paused: true,
             digests: Digests::default(),
             limit_down: None,
+            import: None,
         };
         let row = self.downloads.add(request).await.unwrap();
         assert_eq!(self.downloads.peers().is_up("bob"), Some(false));

@@ -6,12 +6,13 @@ use resume_fetch::Digest;
 use serde_json::json;
 
 use super::document::{Document, Rate, invalid, refused};
-use super::{created, no_content, registry_failed};
+use super::{created, imports, no_content, registry_failed};
 use crate::downloads::{AddError, AddRequest, Downloads, OrderError, Source};
 use crate::http::body::{self, Body};
 use crate::http::page::Query;
 use crate::http::problem::Problem;
 use crate::http::router::Params;
+use crate::import::Imports;
 
 pub(super) async fn list(downloads: &Downloads, query: &Query) -> Result<Response<Body>, Problem> {
     let states = query.get("state").unwrap_or_default().split(',').filter(|state| !state.is_empty());
@@ -40,8 +41,14 @@ pub(super) async fn list(downloads: &Downloads, query: &Query) -> Result<Respons
 }
 
 /// Queues a download.
-pub(super) async fn add(downloads: &Downloads, new: Document) -> Result<Response<Body>, Problem> {
-    let row = downloads.add(add_request(new)?).await.map_err(|error| not_added(&error))?;
+pub(super) async fn add(
+    downloads: &Downloads,
+    imports: &Imports,
+    mut new: Document,
+) -> Result<Response<Body>, Problem> {
+    let import = imports::wanted(imports, new.take("import")?)?;
+    let row =
+        downloads.add(AddRequest { import, ..add_request(new)? }).await.map_err(|error| not_added(&error))?;
     let location = format!("/api/v1/downloads/{}", row.id);
     Ok(created(&location, &downloads.view_of(row)))
 }
@@ -109,9 +116,6 @@ fn add_request(mut new: Document) -> Result<AddRequest, Problem> {
         (None, None, Some(url)) => Source::Url(url),
         _ => return Err(refused("give either peer and item, or url")),
     };
-    if new.take::<String>("import")?.is_some_and(|import| import != "none") {
-        return Err(invalid("import", "no importer of that name"));
-    }
     let digests = Digests {
         sha256: digest(&mut new, "sha256", Digest::sha256)?,
         blake3: digest(&mut new, "blake3", Digest::blake3)?,
@@ -126,6 +130,7 @@ fn add_request(mut new: Document) -> Result<AddRequest, Problem> {
         paused: new.take("paused")?.unwrap_or_default(),
         digests,
         limit_down: new.take::<Rate>("limit_down")?.and_then(Rate::limit),
+        import: None,
     };
     new.end()?;
     Ok(request)
@@ -176,7 +181,7 @@ fn not_added(error: &AddError) -> Problem {
     }
 }
 
-fn disobeyed(error: &OrderError) -> Problem {
+pub(super) fn disobeyed(error: &OrderError) -> Problem {
     let error = match error {
         OrderError::Registry(error) => error,
         OrderError::File { .. } => {
