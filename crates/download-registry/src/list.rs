@@ -82,6 +82,15 @@ impl Registry {
         row.as_ref().map(rows::download).transpose().map_err(read_error)
     }
 
+    /// Returns the latest row that was queued for this URL and not for an item of a peer, whatever became of it.
+    ///
+    /// There is no index: rows are read from the latest back until one fits.
+    pub async fn latest_for_url(&self, url: &str) -> Result<Option<Download>, StorageError> {
+        let row =
+            sqlx::query(LATEST_FOR_URL).bind(url).fetch_optional(self.readers()).await.map_err(read_error)?;
+        row.as_ref().map(rows::download).transpose().map_err(read_error)
+    }
+
     /// Returns the latest row that was to publish at this path, whatever became of it.
     pub async fn latest_for_target(&self, target: &str) -> Result<Option<Download>, StorageError> {
         let query = sqlx::query(LATEST_FOR_TARGET);
@@ -229,6 +238,9 @@ impl FromStr for Sort {
 
 pub(crate) const LATEST_FOR_ITEM: &str =
     "SELECT * FROM download WHERE peer = ?1 AND item = ?2 ORDER BY id DESC LIMIT 1";
+
+pub(crate) const LATEST_FOR_URL: &str =
+    "SELECT * FROM download WHERE url = ?1 AND item IS NULL ORDER BY id DESC LIMIT 1";
 
 pub(crate) const LATEST_FOR_TARGET: &str =
     "SELECT * FROM download WHERE target = ?1 ORDER BY id DESC LIMIT 1";

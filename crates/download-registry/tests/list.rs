@@ -32,6 +32,29 @@ async fn some(f: &Fixture) {
 }
 
 #[tokio::test]
+async fn the_latest_row_of_a_url_is_found_and_an_item_of_a_peer_is_none() {
+    let f = open().await;
+    let of = |url: &str, peer: Option<&str>, filename: &str| NewDownload {
+        url: url.to_owned(),
+        peer: peer.map(str::to_owned),
+        item: peer.map(|_| "m".to_owned()),
+        filename: Some(filename.to_owned()),
+        ..NewDownload::default()
+    };
+    for (n, (url, peer, name)) in
+        [("x:a", None, "1"), ("x:a", None, "2"), ("x:b", None, "3"), ("x:a", Some("bob"), "4")]
+            .into_iter()
+            .enumerate()
+    {
+        f.registry.enqueue(&of(url, peer, name), at(n as i64)).await.unwrap();
+    }
+    for (url, expected) in [("x:a", Some("2")), ("x:b", Some("3")), ("x:c", None)] {
+        let found = f.registry.latest_for_url(url).await.unwrap();
+        assert_eq!(found.and_then(|row| row.filename).as_deref(), expected, "{url}");
+    }
+}
+
+#[tokio::test]
 async fn every_order_is_the_same_whole_and_in_pages_of_one() {
     let f = open().await;
     some(&f).await;
