@@ -28,4 +28,5 @@ pub mod metrics;
 mod outbound;
 pub mod reload;
 pub mod state_dir;
+pub mod stub;
 pub mod telemetry;
