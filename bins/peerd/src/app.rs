@@ -38,6 +38,7 @@ use crate::metrics::{self, Metrics};
 use crate::reload::{Asked, Reloader, Reloads, share_specs};
 use crate::state_dir;
 use crate::telemetry::Logging;
+use crate::watch::Watcher;
 
 pub use self::vital::Lost;
 use self::vital::Vital;
@@ -57,6 +58,7 @@ pub struct App {
     peer: (Server, Arc<PeerApi>),
     admin: (Server, Arc<AdminApi>),
     reloading: (Reloader, Reloads, Asked),
+    watcher: Option<Watcher>,
     grace: Duration,
     facts: Facts,
 }
@@ -221,6 +223,7 @@ impl App {
             admin: Arc::clone(&admin),
             events: Arc::clone(&events),
         };
+        let watcher = Watcher::new(&config.watch, downloads.clone(), Arc::clone(&clock));
         Ok(Self {
             _locks: locks,
             registry,
@@ -234,6 +237,7 @@ impl App {
             peer: (peer_server, peer),
             admin: (admin_server, admin),
             reloading: (reloader, reloads, asked),
+            watcher,
             grace: config.server.shutdown_grace,
             facts: Facts { state: paths.state, shares: config.shares.len(), peers: known_peers },
         })
@@ -257,6 +261,7 @@ impl App {
             keys,
             peer,
             admin,
+            watcher,
             grace,
             reloading,
             _locks,
@@ -287,6 +292,12 @@ impl App {
         });
         let (reloader, _, asked) = reloading;
         let reloading = tokio::spawn(reloader.run(asked));
+        if let Some(watcher) = watcher {
+            let stop = stop.clone();
+            vital.spawn("watch over the stubs", async move {
+                stop.run_until_cancelled(watcher.run()).await;
+            });
+        }
         let outcome = tokio::select! {
             () = shutdown => Ok(()),
             error = registry.failed() => Err(RunError::Registry(error)),

@@ -23,6 +23,7 @@ mod share;
 mod show;
 mod signals;
 mod stream;
+mod stub;
 mod table;
 mod ui;
 mod watch;
@@ -153,6 +154,8 @@ enum Command {
     Ui(ui::Ui),
     /// Look at the hand-off of finished files
     Import(import::Import),
+    /// Make stub files, and look into them
+    Stub(stub::StubCommand),
     /// Ask whether the daemon is alive
     Healthcheck(healthcheck::Healthcheck),
     /// Check the configuration and name every problem
@@ -242,6 +245,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Key(command) => block_on(command.run(&global)),
         Command::Ui(command) => block_on(command.run(&global)),
         Command::Import(command) => block_on(command.run(&global)),
+        Command::Stub(command) => block_on(command.run(&global)),
         Command::Healthcheck(command) => block_on(command.run(&global)),
         Command::CheckConfig(command) => command.run(&global),
         Command::Config(command) => command.run(&global),

@@ -32,6 +32,7 @@ mod template;
 mod tries;
 mod units;
 mod validate;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -61,6 +62,7 @@ pub use self::sources::Sources;
 pub use self::template::template;
 pub use self::tries::{Tries, TriesError};
 pub use self::units::UnitError;
+pub use self::watch::{OnDone, WatchConfig, archive_dir};
 
 use self::key_path::KeyPath;
 use self::merge::Merge;
@@ -85,6 +87,8 @@ pub struct Config {
     pub downloads: DownloadsConfig,
     /// `[limits]`
     pub limits: LimitsConfig,
+    /// `[watch]`
+    pub watch: WatchConfig,
     /// `[import.NAME]`
     pub import: BTreeMap<String, ImportConfig>,
     /// `[hooks.NAME]`

@@ -41,13 +41,17 @@ use tokio_util::task::TaskTracker;
 use self::disk::Disk;
 use self::readers::Readers;
 use crate::current::Current;
-use crate::events::{Event, Events, Step, Subject};
+use crate::events::{Endings, Event, Events, Step, Subject};
 
 pub use content::{ContentError, RowContent, RowSource};
 pub use history::HistoryView;
-pub use intake::{AddError, AddRequest, Source};
+pub(crate) use intake::url_on_record;
+pub use intake::{AddError, AddRequest, Hint, Source};
 pub use orders::OrderError;
-pub use peers::{AskError, Check, Offer, OfferQuery, OfferedItem, Outcome, Peer, Peers, Probe, UnusablePeer};
+pub use peers::{
+    AskError, Check, Item, ItemError, Offer, OfferQuery, OfferedItem, Outcome, Peer, Peers, Probe,
+    UnusablePeer,
+};
 pub(crate) use recovery::expects_parts_in;
 pub use settings::Settings;
 pub use view::DownloadView;
@@ -204,6 +208,11 @@ impl Downloads {
     /// The registry behind the service.
     pub fn registry(&self) -> &Registry {
         &self.shared.registry
+    }
+
+    /// The downloads that come to an end from now on.
+    pub fn endings(&self) -> Endings {
+        self.shared.events.endings()
     }
 
     /// The settings in force.

@@ -1,9 +1,10 @@
 //! **What happens**, told once: whoever does something to a download calls [`Events::record`], and the listeners hear it.
 //!
-//! There are three: the [`journal`] (a line in the log), the [`tally`] (the metrics) and the [`ring`] (the last events
-//! under their numbers, for whoever follows the daemon). A listener never blocks the one who tells: the ring drops its
+//! There are four: the [`journal`] (a line in the log), the [`tally`] (the metrics) and the [`ring`] (the last events
+//! under their numbers, for whoever follows the daemon) and the [`endings`] (which downloads are over). A listener never blocks the one who tells: the ring drops its
 //! oldest event, and a reader that was too slow for it learns that it fell behind.
 
+mod endings;
 mod event;
 mod journal;
 mod names;
@@ -22,6 +23,7 @@ use self::numbers::Numbers;
 use self::ring::Ring;
 use crate::metrics::Metrics;
 
+pub use endings::Endings;
 pub use event::{Event, ImportStep, Reach, Retry, Room, Step, Subject, Why};
 pub use names::NAMES;
 pub(crate) use ring::frame;
@@ -33,6 +35,7 @@ pub struct Events {
     metrics: Arc<Metrics>,
     ring: Ring,
     numbers: Numbers,
+    endings: endings::Teller,
     closed: CancellationToken,
     listeners: RwLock<Vec<Arc<dyn Listener>>>,
 }
@@ -55,13 +58,9 @@ impl Events {
     ) -> Result<Arc<Self>, StorageError> {
         let (numbers, last) = Numbers::open(registry, clock.wall().into()).await?;
         let ring = Ring::after(last);
-        Ok(Arc::new(Self {
-            metrics,
-            ring,
-            numbers,
-            closed: CancellationToken::new(),
-            listeners: RwLock::default(),
-        }))
+        let endings = endings::Teller::new();
+        let (closed, listeners) = (CancellationToken::new(), RwLock::default());
+        Ok(Arc::new(Self { metrics, ring, numbers, endings, closed, listeners }))
     }
 
     /// Tells every listener, in the order of the calls. Call it once what happened is on record.
@@ -75,6 +74,12 @@ impl Events {
                 listener.hear(last, &told);
             }
         }
+        self.endings.hear(event);
+    }
+
+    /// The downloads that come to an end from now on.
+    pub fn endings(&self) -> Endings {
+        self.endings.subscribe()
     }
 
     /// Tells `listener` what happens from now on.

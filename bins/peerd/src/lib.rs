@@ -30,3 +30,4 @@ pub mod reload;
 pub mod state_dir;
 pub mod stub;
 pub mod telemetry;
+pub mod watch;

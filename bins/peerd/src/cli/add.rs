@@ -1,5 +1,6 @@
 //! `peerd add`: queue a download in the running daemon, and watch it if asked.
 
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
@@ -12,11 +13,12 @@ use super::client::{CallError, Daemon};
 use super::{Global, fail, say, say_aside, signals};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::stub::{Kind, Wanted};
 
 /// Queue a download in the running daemon.
 #[derive(Debug, Args)]
 pub(super) struct Add {
-    /// PEER/ITEM of a configured peer, or an http(s) URL
+    /// PEER/ITEM of a configured peer, an http(s) URL, or a stub file that names some of either
     #[arg(value_name = "PEER/ITEM")]
     what: String,
     /// File name to publish it under [default: the peer's]
@@ -48,39 +50,61 @@ pub(super) struct Add {
 
 impl Add {
     pub(super) async fn run(self, global: &Global) -> Exit {
-        let body = match self.body() {
-            Ok(body) => body,
-            Err(message) => return fail(Exit::Usage, message),
+        let wanted = match self.wanted() {
+            Ok(wanted) => wanted,
+            Err(exit) => return exit,
         };
         let daemon = match Daemon::find(global) {
             Ok(daemon) => daemon,
             Err(error) => return error.report(),
         };
-        let row = match daemon.call(Method::POST, "/downloads", Some(body)).await {
-            Ok(row) => row,
-            Err(error) => return error.report(),
-        };
-        if !self.wait {
-            return self.queued(&row, global);
+        // All are in line before any of them is waited for.
+        let mut rows = Vec::new();
+        for wanted in &wanted {
+            rows.push(daemon.call(Method::POST, "/downloads", Some(self.body(wanted))).await);
         }
-        match self.watch(&daemon, &row, global).await {
-            Ok(exit) => exit,
-            Err(error) => error.report(),
+        let mut exits = Vec::new();
+        for row in rows {
+            exits.push(match row {
+                Ok(row) if !self.wait => self.queued(&row, global),
+                Ok(row) => match self.watch(&daemon, &row, global).await {
+                    Ok(interrupted @ (Exit::Interrupted | Exit::Terminated)) => return interrupted,
+                    Ok(exit) => exit,
+                    Err(error) => error.report(),
+                },
+                Err(error) => error.report(),
+            });
         }
+        together(&exits)
     }
 
-    fn body(&self) -> Result<Value, String> {
-        let mut body = if self.what.starts_with("http://") || self.what.starts_with("https://") {
-            json!({ "url": self.what })
-        } else {
-            let (peer, item) = self
-                .what
-                .split_once('/')
-                .filter(|(peer, item)| !peer.is_empty() && !item.is_empty())
-                .ok_or_else(|| {
-                    format!("{}: neither PEER/ITEM nor an http(s) URL; see: peerd add --help", self.what)
-                })?;
-            json!({ "peer": peer, "item": item })
+    /// What is meant: a file that is there and called like a stub is one, everything else is what it says.
+    fn wanted(&self) -> Result<Vec<Wanted>, Exit> {
+        let path = Path::new(&self.what);
+        let is_stub = path.file_name().and_then(Kind::of).is_some() && path.is_file();
+        let wanted = match is_stub {
+            true => super::stub::read(path)?.wanted(),
+            false => {
+                let wanted = self.what.parse().map_err(|error| {
+                    format!("{}: {error}, nor a stub file; see: peerd add --help", self.what)
+                });
+                vec![wanted.map_err(|message| fail(Exit::Usage, message))?]
+            }
+        };
+        let of_one = self.filename.is_some() || self.sha256.is_some() || self.blake3.is_some();
+        if of_one && wanted.len() > 1 {
+            return Err(fail(
+                Exit::Usage,
+                "--filename, --sha256 and --blake3 speak of one file, and this stub names several",
+            ));
+        }
+        Ok(wanted)
+    }
+
+    fn body(&self, wanted: &Wanted) -> Value {
+        let mut body = match wanted {
+            Wanted::Url(url) => json!({ "url": url }),
+            Wanted::Item { peer, item } => json!({ "peer": peer, "item": item }),
         };
         body["priority"] = self.priority.into();
         body["paused"] = self.paused.into();
@@ -94,7 +118,7 @@ impl Add {
                 body[name] = value.as_str().into();
             }
         }
-        Ok(body)
+        body
     }
 
     fn queued(&self, row: &Value, global: &Global) -> Exit {
@@ -170,6 +194,15 @@ impl Add {
                 _ => clock.sleep(POLL).await,
             }
         }
+    }
+}
+
+/// How several ended: as they all did, or partly well.
+fn together(exits: &[Exit]) -> Exit {
+    match exits {
+        [] => Exit::Done,
+        [first, rest @ ..] if rest.iter().all(|exit| exit == first) => *first,
+        _ => Exit::Some,
     }
 }
 

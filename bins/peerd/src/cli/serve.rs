@@ -31,6 +31,9 @@ pub(super) struct Serve {
     /// Directory for finished downloads [default: completed in the state directory]
     #[arg(long, value_name = "DIR")]
     download_dir: Option<PathBuf>,
+    /// Folder whose stub files are downloaded
+    #[arg(long, value_name = "DIR")]
+    watch_dir: Option<PathBuf>,
 }
 
 impl Serve {
@@ -40,6 +43,7 @@ impl Serve {
             admin_listen: self.admin_listen,
             shares: self.shares,
             download_dir: self.download_dir,
+            watch_dir: self.watch_dir,
             state_dir: self.state_dir,
         };
         let sources = match Sources::from_process(global.config.clone(), overrides) {

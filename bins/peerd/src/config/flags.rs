@@ -23,6 +23,8 @@ pub struct Overrides {
     pub shares: Vec<(Option<String>, PathBuf)>,
     /// `--download-dir DIR`, in place of `downloads.dir`.
     pub download_dir: Option<PathBuf>,
+    /// `--watch-dir DIR`, in place of `watch.dir`.
+    pub watch_dir: Option<PathBuf>,
     /// `--state-dir DIR`. There is no key for it.
     pub state_dir: Option<PathBuf>,
 }
@@ -55,6 +57,9 @@ pub(crate) fn read(overrides: &Overrides, current_dir: &Path, shares: &[&Table])
     }
     if let Some(dir) = &overrides.download_dir {
         flags.set_dir(&["downloads", "dir"], "--download-dir", &absolute(current_dir, dir));
+    }
+    if let Some(dir) = &overrides.watch_dir {
+        flags.set_dir(&["watch", "dir"], "--watch-dir", &absolute(current_dir, dir));
     }
     for (name, dir) in &overrides.shares {
         flags.share(name.as_deref(), &absolute(current_dir, dir), shares);

@@ -12,7 +12,7 @@ use super::Config;
 use super::key_path::{get, insert};
 use super::section::Section;
 use super::setting::{Flaw, Setting, Shape};
-use super::{downloads, hooks, housekeeping, importing, listeners, sharing};
+use super::{downloads, hooks, housekeeping, importing, listeners, sharing, watch};
 
 /// Every section, in the order it is documented. A new one is a file of its own and a line here.
 pub const SECTIONS: &[Section] = &[
@@ -24,6 +24,7 @@ pub const SECTIONS: &[Section] = &[
     sharing::PEERS,
     downloads::DOWNLOADS,
     downloads::LIMITS,
+    watch::WATCH,
     importing::IMPORT,
     hooks::HOOKS,
     housekeeping::REGISTRY,
@@ -249,7 +250,7 @@ mod tests {
         assert!(matches!(node(&["server"]), Node::Table));
         assert!(matches!(node(&["peers"]), Node::Named));
         assert!(matches!(node(&["peers", "bob"]), Node::Table));
-        assert!(matches!(node(&["watch"]), Node::Unknown));
+        assert!(matches!(node(&["importer"]), Node::Unknown));
         assert!(matches!(node(&["server", "tls_cert"]), Node::Unknown));
         assert!(matches!(node(&["server", "listen", "x"]), Node::Unknown));
         assert_eq!(children(&["limits"]), ["down", "up"]);

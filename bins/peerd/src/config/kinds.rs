@@ -25,6 +25,7 @@ use super::peer_url::PeerUrl;
 use super::secret::{Secret, SecretSource};
 use super::setting::{Flaw, HEADERS_EXPECTED, Setting, Shape};
 use super::tries::Tries;
+use super::watch::OnDone;
 use crate::events::NAMES;
 use crate::http::client_address::Network;
 
@@ -207,6 +208,14 @@ impl Setting for OnConflict {
 
     fn read(value: &Value) -> Result<Value, Vec<Flaw>> {
         one_of::<Self>(value, &["fail", "rename", "replace"])
+    }
+}
+
+impl Setting for OnDone {
+    const SHAPE: Shape = Shape::Text;
+
+    fn read(value: &Value) -> Result<Value, Vec<Flaw>> {
+        one_of::<Self>(value, &["delete", "archive"])
     }
 }
 

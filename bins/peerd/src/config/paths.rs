@@ -82,7 +82,7 @@ fn state_dir(sources: &Sources) -> Option<PathBuf> {
 }
 
 /// The path with every link resolved, as far as it exists.
-fn real(path: &Path) -> PathBuf {
+pub(crate) fn real(path: &Path) -> PathBuf {
     let mut missing = Vec::new();
     let mut existing = path;
     loop {

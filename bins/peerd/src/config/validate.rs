@@ -15,6 +15,7 @@ use super::key_path::KeyPath;
 use super::keys::{SECTIONS, nearest};
 use super::paths::{ResolvedPaths, shares_over_own_paths};
 use super::problem::Finding;
+use super::watch;
 
 /// What a configuration as a whole deserves to hear.
 #[derive(Debug, Default)]
@@ -184,6 +185,14 @@ impl Verdict {
         if downloads.retry_base > downloads.retry_max {
             let (base, max) = (path("downloads.retry_base"), path("downloads.retry_max"));
             self.error(Finding::between(&base, &max, "must not be longer than downloads.retry_max"));
+        }
+    }
+
+    pub(crate) fn watch(&mut self, config: &Config, paths: &ResolvedPaths) {
+        self.nonzero("watch.rescan", config.watch.rescan);
+        match config.watch.folder().map(check_absolute) {
+            Some(Err(message)) => self.error(Finding::at(&path("watch.dir"), message)),
+            _ => self.errors.extend(watch::contradictions(config, paths)),
         }
     }
 

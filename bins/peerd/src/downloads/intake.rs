@@ -51,6 +51,32 @@ pub enum Source {
     Url(String),
 }
 
+impl AddRequest {
+    /// A request for this source, with nothing special about it.
+    pub fn of(source: Source) -> Self {
+        Self {
+            source,
+            filename: None,
+            priority: Priority::default(),
+            paused: false,
+            digests: Digests::default(),
+            limit_down: None,
+            import: None,
+        }
+    }
+}
+
+/// What is said about an item by somebody else than its peer. The peer's own word counts more.
+#[derive(Clone, Debug, Default)]
+pub struct Hint {
+    /// A name to publish it under, should the peer name none.
+    pub filename: Option<String>,
+    /// Its size in bytes.
+    pub size: Option<u64>,
+    /// Queue it at once, and ask the peer when its turn comes.
+    pub ask_later: bool,
+}
+
 /// Why a download was not queued.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -121,7 +147,21 @@ impl Downloads {
     /// # Errors
     /// [`AddError`] says why nothing was queued.
     pub async fn add(&self, request: AddRequest) -> Result<Download, AddError> {
+        self.add_hinted(request, &Hint::default()).await
+    }
+
+    /// As [`Downloads::add`], with somebody's word for what the item is.
+    ///
+    /// # Errors
+    /// [`AddError`] says why nothing was queued.
+    ///
+    /// # Cancel safety
+    /// Safe. A dropped call queued nothing, or a row that nobody was told of yet.
+    pub async fn add_hinted(&self, mut request: AddRequest, hint: &Hint) -> Result<Download, AddError> {
         let shared = &self.shared;
+        if let Source::Item { peer, .. } = &mut request.source {
+            *peer = shared.peers.find(peer).ok_or_else(|| AddError::PeerUnknown(peer.clone()))?;
+        }
         let given = request.filename.as_deref().map(plain_name).transpose()?;
         let (url, metadata) = match &request.source {
             Source::Item { item, .. } if matches!(item.as_str(), "." | "..") => {
@@ -130,12 +170,15 @@ impl Downloads {
             }
             Source::Item { peer: name, item } => {
                 let peer = shared.peers.get(name).ok_or_else(|| AddError::PeerUnknown(name.clone()))?;
-                (peer.file_url(item), shared.ask(name, &peer, item).await?)
+                let metadata = match hint.ask_later {
+                    true => None,
+                    false => shared.ask(name, &peer, item).await?,
+                };
+                (peer.file_url(item), metadata.map(|metadata| hint.completes(metadata)))
             }
             Source::Url(url) => {
                 let metadata = Metadata { filename: Some(name_in_url(url)?), size: None };
-                // What stands behind the hash is never sent, and never kept.
-                (url.split('#').next().unwrap_or_default().to_owned(), Some(metadata))
+                (url_on_record(url).to_owned(), Some(metadata))
             }
         };
         if let Some(size) = metadata.as_ref().and_then(|metadata| metadata.size) {
@@ -147,6 +190,10 @@ impl Downloads {
             (None, None) => None,
         };
         let mut new = shared.new_download(&request, url, metadata.as_ref());
+        if metadata.is_none() {
+            // Soft: the peer's answer replaces it before the first byte.
+            new.identity.total = hint.size.map(manifest);
+        }
         let row = match name {
             None => shared.registry.enqueue(&new, shared.now()).await.map_err(refused)?,
             Some(name) => {
@@ -168,6 +215,15 @@ impl Downloads {
         }
         shared.wake.notify_one();
         Ok(row)
+    }
+}
+
+impl Hint {
+    fn completes(&self, metadata: Metadata) -> Metadata {
+        Metadata {
+            filename: metadata.filename.or_else(|| self.filename.clone()),
+            size: metadata.size.or(self.size),
+        }
     }
 }
 
@@ -370,7 +426,16 @@ fn name_in_url(url: &str) -> Result<String, AddError> {
 }
 
 fn announced(metadata: &Metadata) -> Option<Total> {
-    metadata.size.map(|bytes| Total { bytes, source: TotalSource::Manifest })
+    metadata.size.map(manifest)
+}
+
+fn manifest(bytes: u64) -> Total {
+    Total { bytes, source: TotalSource::Manifest }
+}
+
+/// What of a URL a row keeps: what stands behind the hash is never sent.
+pub(crate) fn url_on_record(url: &str) -> &str {
+    url.split('#').next().unwrap_or_default()
 }
 
 fn path_text(path: &Path) -> String {

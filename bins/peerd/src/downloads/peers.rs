@@ -5,8 +5,10 @@
 
 mod asking;
 mod health;
+mod item;
 mod look;
 mod metadata;
+mod naming;
 mod offer;
 mod peer;
 mod probe;
@@ -23,6 +25,7 @@ use crate::config::PeerConfig;
 
 pub use asking::AskError;
 pub(super) use health::{Change, News};
+pub use item::{Item, ItemError};
 pub(super) use metadata::{Metadata, PeerError};
 pub use offer::{Offer, OfferQuery, OfferedItem};
 pub use peer::{Peer, UnusablePeer};

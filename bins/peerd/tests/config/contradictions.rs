@@ -48,6 +48,10 @@ fn numbers_and_durations_out_of_bounds_are_refused() {
         ("downloads", "checkpoint_interval = \"0s\""),
         ("downloads", "dir = \"relative\""),
         ("downloads", "on_conflict = \"skip\""),
+        ("watch", "dir = \"watch\""),
+        ("watch", "dir = \"/\""),
+        ("watch", "rescan = \"0s\""),
+        ("watch", "on_done = \"keep\""),
         ("registry", "path = \"~/peerd.db\""),
         ("log", "level = \"loud\""),
     ] {
@@ -84,6 +88,48 @@ fn a_share_around_the_state_or_the_downloads_is_refused() {
     assert!(bench.report().contains("contains the downloads directory"), "{}", bench.report());
     fs::write(bench.path("peerd.toml"), text(&bench.path("done"))).unwrap();
     assert_eq!(bench.load().unwrap().paths.incomplete, bench.path("incomplete"));
+}
+
+#[test]
+fn a_watch_folder_is_no_place_where_files_of_another_kind_lie() {
+    let bench = Bench::new("");
+    let dir = |name: &str| bench.path(name);
+    let share = bench.folder("share");
+    std::os::unix::fs::symlink(dir("done"), dir("link")).unwrap();
+    let text = |watch: &Path, more: &str| {
+        let (done, parts) = (dir("done"), dir("parts"));
+        format!(
+            "[watch]\ndir = {watch:?}\n{more}\n[downloads]\ndir = {done:?}\nincomplete_dir = {parts:?}\n\
+             [shares.films]\npath = {share:?}\n"
+        )
+    };
+    fs::create_dir(dir("done")).unwrap();
+    for (watch, more, message) in [
+        (dir("done"), "", "must not be the directory of finished downloads"),
+        (dir("link"), "", "must not be the directory of finished downloads"),
+        (dir("parts"), "", "must not be the directory of incomplete downloads"),
+        (dir("parts/below"), "", "must not lie in the directory of incomplete downloads"),
+        (dir("state"), "", "must not be the state directory"),
+        (dir("share/watch"), "", "lies in the share \"films\""),
+    ] {
+        fs::write(dir("peerd.toml"), text(&watch, more)).unwrap();
+        let report = bench.report();
+        assert!(report.contains(&format!("peerd.toml:2:7: watch.dir: {message}")), "{watch:?}: {report}");
+    }
+    for (watch, more) in [
+        (dir("watch"), ""),
+        (dir("done/watch"), ""),
+        (dir("state/watch"), "on_done = \"archive\""),
+        (dir("sharewatch"), ""),
+    ] {
+        fs::write(dir("peerd.toml"), text(&watch, more)).unwrap();
+        assert_eq!(bench.config().watch.dir, watch);
+    }
+    let downloads = dir("x-done");
+    let text =
+        format!("[downloads]\ndir = {downloads:?}\n[watch]\ndir = {:?}\non_done = \"archive\"\n", dir("x"));
+    fs::write(dir("peerd.toml"), text).unwrap();
+    assert!(bench.report().contains("finished stubs would be archived in the directory of finished"));
 }
 
 #[test]

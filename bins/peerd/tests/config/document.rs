@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use peerd::config::{ByteSize, Config, Key, OnConflict, Place, SECTIONS, Section, keys, template};
+use peerd::config::{ByteSize, Config, Key, OnConflict, OnDone, Place, SECTIONS, Section, keys, template};
 
 use super::Bench;
 
@@ -135,6 +135,8 @@ fn the_defaults_are_those_promised() {
     assert!(!downloads.unlink_after_import);
     assert!(config.import.is_empty() && config.hooks.is_empty());
     assert_eq!((config.limits.down, config.limits.up), (ByteSize(0), ByteSize(0)));
+    assert_eq!((config.watch.dir, config.watch.on_done), (PathBuf::new(), OnDone::Delete));
+    assert_eq!((config.watch.rescan, config.watch.settle), (seconds(30), seconds(1)));
     assert_eq!(config.registry.path, PathBuf::new());
     assert_eq!(toml::to_string(&config.log).unwrap(), "level = \"info\"\nformat = \"auto\"\n");
 }

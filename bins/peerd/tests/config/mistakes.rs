@@ -112,9 +112,12 @@ fn an_entry_without_a_required_key_is_refused_where_it_begins() {
 #[test]
 fn keys_whose_behaviour_does_not_exist_yet_are_refused() {
     for text in [
-        "[watch]\ndir = \"/w\"\n",
-        "[server]\ntls_cert = \"/c\"\n",
-        "[downloads]\nunlink_after_import = true\n",
+        "[server]
+tls_cert = \"/c\"
+",
+        "[downloads]
+unlink_after_import = true
+",
     ] {
         assert!(report(text).contains("unknown"), "{text}");
     }
