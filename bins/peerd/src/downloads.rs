@@ -28,6 +28,7 @@ mod worker;
 use std::collections::HashMap;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -78,6 +79,8 @@ struct Shared {
     running: Mutex<HashMap<DownloadId, Running>>,
     /// Who stands still before which row.
     readers: Readers,
+    /// Runs of the engine so far.
+    engines: AtomicU64,
     /// Something happened to a row: whoever reads it looks again.
     turns: watch::Sender<()>,
     rng: Mutex<fastrand::Rng>,
@@ -93,18 +96,24 @@ struct Running {
     peer: Option<String>,
     /// As it was when the row was claimed.
     priority: Priority,
-    /// Which claim on the row this is.
-    epoch: u64,
     stop: CancellationToken,
     /// What to make of the row once its engine has stopped.
     intent: Arc<Mutex<Intent>>,
     progress: watch::Receiver<Option<Progress>>,
     /// The bytes, once its engine has been started.
-    content: watch::Receiver<Option<Content>>,
+    content: watch::Receiver<Option<Engine>>,
     /// The row's own rate limit, which an operator may change while it runs.
     limit_down: RateLimiter,
     /// Closed when the worker is done with the row.
     done: CancellationToken,
+}
+
+/// The bytes of a row as one run of the engine has them. A worker may run it more than once.
+#[derive(Clone)]
+struct Engine {
+    /// No other has it.
+    number: u64,
+    content: Content,
 }
 
 /// Why a worker was asked to stop.
@@ -162,6 +171,7 @@ impl Downloads {
             wake: Notify::new(),
             running: Mutex::default(),
             readers: Readers::default(),
+            engines: AtomicU64::default(),
             turns: watch::Sender::new(()),
             rng: Mutex::new(rng),
             tasks: TaskTracker::new(),
@@ -258,6 +268,12 @@ impl Downloads {
     /// Number of downloads running now.
     pub fn running(&self) -> usize {
         self.shared.running().len()
+    }
+}
+
+impl Engine {
+    fn new(shared: &Shared, content: Content) -> Self {
+        Self { number: shared.engines.fetch_add(1, Ordering::Relaxed), content }
     }
 }
 

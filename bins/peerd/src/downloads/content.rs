@@ -19,7 +19,7 @@ use resume_fetch::Validator;
 use thiserror::Error;
 
 use self::patience::Patience;
-use super::{Downloads, Shared};
+use super::{Downloads, Engine, Shared};
 use crate::library;
 
 pub use source::RowSource;
@@ -94,17 +94,16 @@ impl Downloads {
             }
             shared.somebody_may_come(id).await?;
             reading.get_or_insert_with(|| shared.reading(id));
-            let running = shared.running().get(&id).cloned();
-            let engine = running.and_then(|running| Some((running.content.borrow().clone()?, running.epoch)));
+            let engine = shared.engine_of(id).filter(|engine| dead != Some(engine.number));
             let told = async {
-                match engine.filter(|(_, epoch)| dead != Some(*epoch)) {
-                    Some((content, epoch)) => content.known().await.is_err().then_some(epoch),
+                match engine {
+                    Some(engine) => engine.content.known().await.is_err().then_some(engine.number),
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
                 ended = told => match ended {
-                    Some(epoch) => dead = Some(epoch),
+                    Some(number) => dead = Some(number),
                     // The row says it in a moment.
                     None => shared.clock.sleep(RACE).await,
                 },
@@ -117,6 +116,11 @@ impl Downloads {
 }
 
 impl Shared {
+    /// The engine of a row, while one runs.
+    fn engine_of(&self, id: DownloadId) -> Option<Engine> {
+        self.running().get(&id)?.content.borrow().clone()
+    }
+
     /// A row whose bytes can be had, or may come.
     async fn row_to_read(&self, id: DownloadId) -> Result<Download, ContentError> {
         let row = self.registry.get(id).await?.ok_or(ContentError::Unknown)?;

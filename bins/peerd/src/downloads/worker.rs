@@ -11,9 +11,7 @@ use std::time::Duration;
 use download_registry::{
     Claim, Download as Row, DownloadState, FailedTry, Fence, Next, Problem, WorkerError,
 };
-use resume_fetch::{
-    Completed, Content, Digest, Download, Event as Heard, FetchError, FetchRequest, Progress,
-};
+use resume_fetch::{Completed, Digest, Download, Event as Heard, FetchError, FetchRequest, Progress};
 use retry_kit::{Layers, Sleep};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +20,7 @@ use self::end::{End, failed, unknown_peer};
 use super::ledger::RowLedger;
 use super::lookout::of_transfer;
 use super::peers::News;
-use super::{LEASE, Peer, RENEW, Running, Shared, disk};
+use super::{Engine, LEASE, Peer, RENEW, Running, Shared, disk};
 use crate::events::{Event, Step};
 use crate::failure::Failure;
 
@@ -35,7 +33,7 @@ pub(super) struct Worker {
     /// Whom it comes from, as known when this try began.
     peer: Option<Arc<Peer>>,
     progress: watch::Sender<Option<Progress>>,
-    content: watch::Sender<Option<Content>>,
+    content: watch::Sender<Option<Engine>>,
     /// Bytes of this generation already counted.
     counted: u64,
     /// Whether anything came in: before that, progress is no news.
@@ -52,7 +50,6 @@ impl Worker {
         let running = Running {
             peer: claim.download.peer.clone(),
             priority: claim.download.priority,
-            epoch: claim.fence.epoch(),
             stop: shared.shutdown.child_token(),
             intent: Arc::new(Mutex::default()),
             progress: snapshot,
@@ -123,7 +120,7 @@ impl Worker {
     async fn fetch(&mut self) -> Result<End, End> {
         for _ in 0..MAX_NAMES {
             let download = self.start()?;
-            self.content.send_replace(Some(download.content()));
+            self.content.send_replace(Some(Engine::new(&self.shared, download.content())));
             self.shared.turns.send_replace(());
             match self.watch(download).await {
                 Ok(completed) => return Ok(End::Published(completed)),

@@ -101,6 +101,25 @@ async fn a_response_outlives_the_moment_the_file_gets_its_name() {
     assert!(reading.rest().await == seeded_bytes(SEED, KIB..32 * MIB));
 }
 
+/// C54: the engine runs a second time under the same claim.
+#[tokio::test]
+async fn a_name_that_is_taken_meanwhile_costs_a_response_nothing() {
+    let peer = ScriptedPeer::start().await;
+    let path = offer(&peer, "m", SEED, 32 * MIB);
+    let gate = Gate::closed();
+    peer.script(&path, [Answer::hold_at(MIB, &gate)]);
+    let home = home(&peer).with(json!({ "downloads": { "on_conflict": "rename" } }));
+    let daemon = home.start().await;
+    let id = daemon.add("bob", "m").await;
+    let mut reading = Reading::of(&daemon, id, &[]).await;
+    assert!(reading.take(KIB).await == seeded_bytes(SEED, 0..KIB));
+    std::fs::write(home.completed("m.bin"), "somebody else's").expect("a file");
+    gate.release();
+    let row = daemon.until_state(id, "completed").await;
+    assert_ne!(row["target"].as_str(), home.completed("m.bin").to_str());
+    assert!(reading.rest().await == seeded_bytes(SEED, KIB..32 * MIB));
+}
+
 #[tokio::test]
 async fn a_daemon_that_stops_keeps_nobody_waiting_for_bytes_that_do_not_come() {
     let peer = ScriptedPeer::start().await;

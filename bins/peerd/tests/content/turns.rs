@@ -28,7 +28,7 @@ async fn a_queued_row_that_is_read_takes_the_place_of_one_that_is_not() {
         (&json!(0), &json!(0)),
         "it lost its turn and nothing else"
     );
-    let asked: Vec<_> = peer.requests(&busy).iter().map(|request| request.asked()).collect();
+    let asked: Vec<_> = peer.requests(&busy).iter().map(scripted_peer::RecordedRequest::asked).collect();
     assert_eq!(asked, [None, Some((256 * KIB, None))]);
 }
 

@@ -18,8 +18,8 @@ use resume_fetch::{RangeSet, Reader, WaitError};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::Mutex;
 
-use super::super::Shared;
 use super::super::readers::Reading;
+use super::super::{Engine, Shared};
 use super::patience::Patience;
 use super::{BODY_WAIT, ContentError, HEAD_WAIT, RACE, RETRY_AFTER, not_now};
 
@@ -45,7 +45,7 @@ struct Place {
 
 enum From {
     Nowhere,
-    Engine { reader: Box<Reader>, epoch: u64, at: u64 },
+    Engine { reader: Box<Reader>, number: u64, at: u64 },
     Part { file: Arc<File>, recorded: RangeSet },
     Published(FileSource),
 }
@@ -100,7 +100,7 @@ impl RowSource {
     async fn next(&self, place: &mut Place, at: u64, max: u64, early: bool) -> Result<Bytes, ContentError> {
         loop {
             let mut turns = self.shared.turns.subscribe();
-            if let Some(bytes) = self.from_place(place, at, max).await? {
+            if let Some(bytes) = self.read_on(place, at, max).await? {
                 return Ok(bytes);
             }
             match self.look(place, at, max).await? {
@@ -118,7 +118,7 @@ impl RowSource {
     }
 
     /// Reads on where it read before; `None` when there is nothing to be had any more.
-    async fn from_place(&self, place: &mut Place, at: u64, max: u64) -> Result<Option<Bytes>, ContentError> {
+    async fn read_on(&self, place: &mut Place, at: u64, max: u64) -> Result<Option<Bytes>, ContentError> {
         let length = max.min(PIECE);
         match &mut place.from {
             From::Nowhere => Ok(None),
@@ -130,20 +130,20 @@ impl RowSource {
             From::Part { file, recorded } => {
                 let end = recorded.available_from(at).min(at.saturating_add(length));
                 let file = Arc::clone(file);
-                let bytes = if end > at { self.from_part(file, at..end).await? } else { None };
+                let bytes = if end > at { self.read_part(file, at..end).await? } else { None };
                 if bytes.is_none() {
                     place.from = From::Nowhere;
                 }
                 Ok(bytes)
             }
-            From::Engine { reader, epoch, at: next } => {
-                let epoch = *epoch;
+            From::Engine { reader, number, at: next } => {
+                let number = *number;
                 match read(reader, next, at, length).await {
                     Ok(bytes) if bytes.is_empty() => Err(ContentError::Changed),
                     Ok(_) if reader.generation() != Some(self.generation) => Err(ContentError::Changed),
                     Ok(bytes) => Ok(Some(bytes)),
                     Err(error) => {
-                        place.dead = Some(epoch);
+                        place.dead = Some(number);
                         place.from = From::Nowhere;
                         after(error).map(|()| None)
                     }
@@ -163,17 +163,15 @@ impl RowSource {
             place.from = content.published.map_or(From::Nowhere, From::Published);
             return Ok(Found::Place);
         }
-        let running = self.shared.running().get(&self.id).cloned();
-        let running = running.filter(|running| place.dead != Some(running.epoch));
-        let content = running.and_then(|running| Some((running.content.borrow().clone()?, running.epoch)));
-        if let Some((content, epoch)) = content {
+        let engine = self.shared.engine_of(self.id);
+        if let Some(Engine { number, content }) = engine.filter(|engine| place.dead != Some(engine.number)) {
             match content.generation() {
                 // It is reading its record, or is about to show it.
                 Some(generation) if generation < self.generation => self.shared.clock.sleep(RACE).await,
                 Some(generation) if generation > self.generation => return Err(ContentError::Changed),
                 _ => {
                     let reader = Box::new(content.reader(at..self.end));
-                    place.from = From::Engine { reader, epoch, at };
+                    place.from = From::Engine { reader, number, at };
                     self.stand_still(place);
                 }
             }
@@ -197,7 +195,7 @@ impl RowSource {
         let opened = blocking(move || open_part(&part)).await;
         // Whoever works on the row next finds out what has become of it.
         let Ok(file) = opened.map(Arc::new) else { return Ok(Found::Nobody) };
-        match self.from_part(Arc::clone(&file), at..end).await? {
+        match self.read_part(Arc::clone(&file), at..end).await? {
             Some(bytes) => {
                 place.from = From::Part { file, recorded };
                 Ok(Found::Bytes(bytes))
@@ -210,7 +208,7 @@ impl RowSource {
     ///
     /// Whoever shrinks a record does so before it touches the file. So bytes that are on record after they were read
     /// were what the record says when they were.
-    async fn from_part(&self, file: Arc<File>, range: Range<u64>) -> Result<Option<Bytes>, ContentError> {
+    async fn read_part(&self, file: Arc<File>, range: Range<u64>) -> Result<Option<Bytes>, ContentError> {
         let wanted = range.clone();
         let Ok(bytes) = blocking(move || take(&file, &wanted)).await else { return Ok(None) };
         let end = range.start + bytes.len() as u64;
