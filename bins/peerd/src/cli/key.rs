@@ -100,7 +100,8 @@ impl Create {
         }
         let shares =
             key.get("shares").and_then(Value::as_array).map(|shares| words(shares)).unwrap_or_default();
-        say_aside(global, &format!("the key of {} opens: {shares}; it is shown this once", self.name));
+        let opens = if shares == "*" { "every share".to_owned() } else { shares };
+        say_aside(global, &format!("the key of {} opens {opens}; it is shown this once", self.name));
         if invite.is_some() {
             say_aside(global, "hand both lines over by a way you trust: the friend types the first,");
             say_aside(global, "and pastes the second when asked for the key, so that it stays in no history");

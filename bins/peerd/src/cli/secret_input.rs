@@ -86,7 +86,6 @@ impl Hidden {
         let Ok(before) = tcgetattr(rustix::stdio::stdin()) else { return Self(None) };
         let mut quiet = before.clone();
         quiet.local_modes.remove(LocalModes::ECHO);
-        quiet.local_modes.insert(LocalModes::ECHONL);
         match tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &quiet) {
             Ok(()) => Self(Some(before)),
             Err(_) => Self(None),
