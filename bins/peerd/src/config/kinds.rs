@@ -295,7 +295,10 @@ fn fields(
         let read = if known.contains(&name.as_str()) {
             read(value)
         } else {
-            Err(Flaw::with_help("there is no such key", format!("known here: {}", known.join(", "))))
+            Err(Flaw::with_help(
+                format!("there is no key `{name}` here"),
+                format!("known here: {}", known.join(", ")),
+            ))
         };
         match read {
             Ok(value) => Ok((name.clone(), value)),

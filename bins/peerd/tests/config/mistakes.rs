@@ -111,14 +111,7 @@ fn an_entry_without_a_required_key_is_refused_where_it_begins() {
 
 #[test]
 fn keys_whose_behaviour_does_not_exist_yet_are_refused() {
-    for text in [
-        "[server]
-tls_cert = \"/c\"
-",
-        "[downloads]
-unlink_after_import = true
-",
-    ] {
+    for text in ["[server]\ntls_cert = \"/c\"\n", "[server]\ntls_key = \"/k\"\n"] {
         assert!(report(text).contains("unknown"), "{text}");
     }
 }

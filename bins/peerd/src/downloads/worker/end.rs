@@ -162,7 +162,7 @@ impl Worker {
         match intent {
             // A row that is being published stays so: whoever takes it back finishes it.
             Intent::Release | Intent::MakeRoom | Intent::Yield if self.is_finalizing() => {
-                self.tell(Step::Stopped)
+                self.tell(Step::Stopped);
             }
             Intent::Release | Intent::Yield => {
                 self.shared.registry.release(&self.fence, self.shared.now()).await?;
