@@ -96,6 +96,11 @@ async fn answers_about_downloads_are_as_described() {
         held.ask(Method::POST, &pattern, &format!("{}/{verb}", path(&aside)), None, status).await;
         held.ask(Method::POST, &pattern, &format!("{}/{verb}", path(&999)), None, 404).await;
     }
+    let import = format!("{one}/import");
+    for (id, status) in [(&done as &dyn std::fmt::Display, 422), (&aside, 422), (&999, 404)] {
+        let wish = (status == 422).then(|| json!({ "import": "nobody" }));
+        held.ask(Method::POST, &import, &format!("{}/import", path(id)), wish, status).await;
+    }
     held.ask(Method::DELETE, one, &path(&aside), None, 204).await;
 }
 
@@ -135,7 +140,8 @@ async fn answers_about_peers_are_as_described() {
 
 #[tokio::test]
 async fn answers_about_keys_sessions_and_the_rest_are_as_described() {
-    let home = Home::sharing();
+    let away = json!({ "kind": "radarr", "url": "http://127.0.0.1:9/", "key": "k" });
+    let home = Home::sharing().with(json!({ "import": { "away": away } }));
     let held = held(&home).await;
     let (all, one) = ("/api/v1/keys", "/api/v1/keys/{name}");
     for (body, status) in [
@@ -166,6 +172,10 @@ async fn answers_about_keys_sessions_and_the_rest_are_as_described() {
     held.ask(Method::POST, rescan, "/api/v1/shares/films/rescan", None, 200).await;
     held.ask(Method::POST, rescan, "/api/v1/shares/music/rescan", None, 404).await;
     held.get("/api/v1/system").await;
+    let (importers, importer) = ("/api/v1/imports", "/api/v1/imports/{name}/test");
+    held.get(importers).await;
+    held.ask(Method::POST, importer, &format!("{importers}/away/test"), None, 200).await;
+    held.ask(Method::POST, importer, &format!("{importers}/nobody/test"), None, 404).await;
     let reload = "/api/v1/system/reload";
     held.ask(Method::POST, reload, reload, None, 200).await;
     let file = home.path("peerd.toml");
