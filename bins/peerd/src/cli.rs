@@ -8,6 +8,7 @@ mod client;
 mod config;
 mod db;
 mod demo;
+mod doctor;
 mod get;
 mod healthcheck;
 mod import;
@@ -156,6 +157,8 @@ enum Command {
     Import(import::Import),
     /// Make stub files, and look into them
     Stub(stub::StubCommand),
+    /// Say what stands in the daemon's way, and what to do about it
+    Doctor(doctor::Doctor),
     /// Ask whether the daemon is alive
     Healthcheck(healthcheck::Healthcheck),
     /// Check the configuration and name every problem
@@ -246,6 +249,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Exit {
         Command::Ui(command) => block_on(command.run(&global)),
         Command::Import(command) => block_on(command.run(&global)),
         Command::Stub(command) => block_on(command.run(&global)),
+        Command::Doctor(command) => block_on(command.run(&global)),
         Command::Healthcheck(command) => block_on(command.run(&global)),
         Command::CheckConfig(command) => command.run(&global),
         Command::Config(command) => command.run(&global),

@@ -44,7 +44,7 @@ use crate::metrics::{Metrics, TargetResult};
 use crate::outbound;
 
 pub(crate) use note::shown;
-pub use probe::Probe;
+pub use probe::{Probe, probe_config as probe};
 
 /// A handle to the hand-off. Clones are the same one.
 #[derive(Clone)]

@@ -16,6 +16,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod current;
+pub mod doctor;
 pub mod downloads;
 pub mod events;
 pub mod exit;

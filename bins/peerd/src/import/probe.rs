@@ -1,11 +1,15 @@
 //! Whether an importer is the one we think it is, and finds our files where we say they are.
 
 use std::path::Path;
+use std::time::Duration;
 
+use anyhow::Context;
 use serde::Serialize;
 
-use super::arr::{ArrError, Status};
+use super::arr::{Arr, ArrError, Status};
 use super::{Importer, path_map};
+use crate::config::ImportConfig;
+use crate::outbound;
 
 /// What an importer said when it was asked.
 #[derive(Clone, Debug, Serialize)]
@@ -31,6 +35,20 @@ pub struct ProbeError {
     pub kind: &'static str,
     /// In words.
     pub message: String,
+}
+
+/// Asks the importer of these settings who it is, and whether it sees `dir`.
+///
+/// # Errors
+/// When the settings cannot be used; the configuration's own check finds that first.
+pub async fn probe_config(
+    config: &ImportConfig,
+    dir: &Path,
+    connect_timeout: Duration,
+) -> anyhow::Result<Probe> {
+    let arr = Arr::new(outbound::client(connect_timeout)?, config);
+    let arr = arr.context("the key holds characters no header can carry")?;
+    Ok(probe(&Importer::new(config.clone(), arr), dir).await)
 }
 
 pub(super) async fn probe(importer: &Importer, dir: &Path) -> Probe {

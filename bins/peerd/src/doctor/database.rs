@@ -1,0 +1,39 @@
+//! The database: whether it is one of ours, and whole.
+
+use std::path::Path;
+
+use download_registry::Inspection;
+
+use super::Finding;
+
+pub(super) async fn look(path: &Path) -> Finding {
+    if !path.exists() {
+        return Finding::ok(
+            "database",
+            path.display().to_string(),
+            "not there yet; it is made at the next start",
+        );
+    }
+    let problems = match Inspection::open(path).await {
+        Ok(database) => {
+            let problems = database.check().await;
+            database.close().await;
+            problems.map_err(|error| resume_fetch::describe(&error))
+        }
+        Err(error) if error.is_bad_file() => Ok(vec![resume_fetch::describe(&error)]),
+        Err(error) => Err(resume_fetch::describe(&error)),
+    };
+    match problems {
+        Ok(problems) if problems.is_empty() => Finding::ok("database", path.display().to_string(), "sound"),
+        Ok(problems) => Finding::failed(
+            "database",
+            path.display().to_string(),
+            problems.join("; "),
+            "stop the daemon, keep a copy of the file, and put a backup in its place (peerd db backup makes one)",
+        ),
+        Err(error) => {
+            let remedy = "let the user who runs this read it, or run this as the daemon's user";
+            Finding::failed("database", path.display().to_string(), error, remedy)
+        }
+    }
+}

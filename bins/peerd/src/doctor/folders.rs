@@ -1,0 +1,187 @@
+//! The folders the daemon lives in: whose they are, whether they can be written, and how much room there is.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use super::Finding;
+use crate::config::{Config, ResolvedPaths};
+
+/// Blocking.
+pub(super) fn look(config: &Config, paths: &ResolvedPaths) -> Vec<Finding> {
+    let mut findings = vec![private(&paths.state)];
+    let key = paths.state.join("admin.key");
+    if let Ok(meta) = key.metadata() {
+        findings.extend(readable_by_others("state", &key, &meta.permissions(), "600"));
+    }
+    findings.extend([&paths.downloads, &paths.incomplete].map(|dir| writable("folder", dir)));
+    findings.push(one_filesystem(&paths.downloads, &paths.incomplete));
+    findings.extend(room(&paths.incomplete, config.downloads.min_free.bytes()));
+    findings.extend(config.shares.iter().map(|(name, share)| shared(name, &share.path)));
+    findings
+}
+
+/// A folder of the daemon's own, or the place where it will be made.
+pub(super) fn writable(area: &'static str, dir: &Path) -> Finding {
+    match try_to_write(dir) {
+        Ok(true) => Finding::ok(area, dir.display().to_string(), "there, and can be written"),
+        Ok(false) => {
+            Finding::ok(area, dir.display().to_string(), "not there yet; it is made at the next start")
+        }
+        Err(error) => {
+            let remedy = match error.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    format!("let the daemon's user write there: chown USER {}", dir.display())
+                }
+                io::ErrorKind::ReadOnlyFilesystem => {
+                    "mount it writable, or name another folder in the configuration".to_owned()
+                }
+                io::ErrorKind::StorageFull => "make room on that disk".to_owned(),
+                _ => "see that the whole path is made of folders, or name another in the configuration"
+                    .to_owned(),
+            };
+            Finding::failed(area, dir.display().to_string(), format!("cannot be written: {error}"), remedy)
+        }
+    }
+}
+
+/// Whether a file can be made in `dir`, or would be once `dir` is; false says that it is not there yet.
+fn try_to_write(dir: &Path) -> io::Result<bool> {
+    match dir.metadata() {
+        Ok(meta) if meta.is_dir() => {}
+        Ok(_) => return Err(io::Error::other("it is not a folder")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // What is missing is made, as deep as it is.
+            let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).ok_or(error)?;
+            return try_to_write(parent).map(|_| false);
+        }
+        Err(error) => return Err(error),
+    }
+    let probe = dir.join(PROBE);
+    OpenOptions::new().write(true).create(true).truncate(false).open(&probe)?;
+    fs::remove_file(&probe)?;
+    Ok(true)
+}
+
+fn private(state: &Path) -> Finding {
+    let finding = writable("state", state);
+    let Ok(meta) = state.metadata() else { return finding };
+    match readable_by_others("state", state, &meta.permissions(), "700") {
+        Some(warning) if finding.outcome == crate::downloads::Outcome::Ok => warning,
+        _ => finding,
+    }
+}
+
+fn readable_by_others(
+    area: &'static str,
+    path: &Path,
+    permissions: &Permissions,
+    right: &str,
+) -> Option<Finding> {
+    let mode = permissions.mode() & 0o777;
+    (mode & 0o077 != 0).then(|| {
+        let detail = format!("others on this machine may look into it (mode {mode:o}); keys are there");
+        Finding::warning(
+            area,
+            path.display().to_string(),
+            detail,
+            format!("chmod {right} {}", path.display()),
+        )
+    })
+}
+
+/// A finished file gets its name in one step only within one filesystem.
+fn one_filesystem(finished: &Path, unfinished: &Path) -> Finding {
+    let device = |path: &Path| {
+        let there = path.ancestors().find_map(|ancestor| ancestor.metadata().ok());
+        there.map(|meta| meta.dev())
+    };
+    let subject = format!("{} and {}", unfinished.display(), finished.display());
+    match (device(finished), device(unfinished)) {
+        (Some(a), Some(b)) if a != b => Finding::failed(
+            "folder",
+            subject,
+            "on different filesystems: a finished file cannot be moved into place in one step",
+            "put downloads.incomplete_dir on the filesystem of downloads.dir",
+        ),
+        _ => Finding::ok("folder", subject, "on one filesystem"),
+    }
+}
+
+fn room(dir: &Path, min_free: u64) -> Option<Finding> {
+    let there = dir.ancestors().find(|ancestor| ancestor.is_dir())?;
+    let stat = rustix::fs::statvfs(there).ok()?;
+    let free = stat.f_bavail.checked_mul(stat.f_frsize)?;
+    let [told, limit] = [free, min_free].map(|bytes| indicatif::BinaryBytes(bytes).to_string());
+    Some(match free {
+        free if free < min_free => Finding::failed(
+            "disk",
+            dir.display().to_string(),
+            format!("{told} free, and {limit} are to stay free: the queue waits"),
+            "make room, or lower downloads.min_free",
+        ),
+        free if free < min_free.saturating_mul(2) => Finding::warning(
+            "disk",
+            dir.display().to_string(),
+            format!("{told} free: the queue waits below {limit}"),
+            "make room before it does",
+        ),
+        _ => Finding::ok("disk", dir.display().to_string(), format!("{told} free")),
+    })
+}
+
+fn shared(name: &str, path: &Path) -> Finding {
+    match fs::read_dir(path) {
+        Ok(_) => Finding::ok("share", name, format!("{} can be read", path.display())),
+        Err(error) => Finding::failed(
+            "share",
+            name,
+            format!("{}: {error}", path.display()),
+            "mount it, let the daemon's user read it, or take the share out of the configuration",
+        ),
+    }
+}
+
+/// Hidden, so that nobody takes it for a stub or a file to be shared.
+const PROBE: &str = ".peerd-doctor";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::downloads::Outcome;
+
+    #[test]
+    fn a_folder_is_tried_by_writing_and_left_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        let look = |path: &Path| writable("folder", path).outcome;
+        assert_eq!(look(dir.path()), Outcome::Ok);
+        assert_eq!(look(&dir.path().join("a/b/c")), Outcome::Ok);
+        assert_eq!(look(&file), Outcome::Failed);
+        assert_eq!(look(&file.join("below")), Outcome::Failed);
+        let left: Vec<_> =
+            fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["file"]);
+    }
+
+    #[test]
+    fn little_room_is_told_before_it_is_too_little() {
+        let dir = tempfile::tempdir().unwrap();
+        let outcome = |min_free| room(dir.path(), min_free).unwrap().outcome;
+        assert_eq!(outcome(0), Outcome::Ok);
+        assert_eq!(outcome(u64::MAX), Outcome::Failed);
+    }
+
+    #[test]
+    fn a_state_directory_that_others_may_read_is_told_with_the_command_that_mends_it() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        let finding = private(dir.path());
+        assert_eq!(finding.outcome, Outcome::Warning);
+        assert_eq!(finding.remedy, Some(format!("chmod 700 {}", dir.path().display())));
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(private(dir.path()).outcome, Outcome::Ok);
+    }
+}

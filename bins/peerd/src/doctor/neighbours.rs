@@ -1,0 +1,94 @@
+//! Those we work with: peers and importers, asked side by side.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use resume_fetch::{ReqwestTransport, Transport};
+use retry_kit::TokioClock;
+
+use super::Finding;
+use crate::config::{ImportConfig, Loaded};
+use crate::downloads::{Check, Outcome, Peers};
+use crate::import;
+
+pub(super) async fn look(loaded: &Loaded) -> Vec<Finding> {
+    let (peers, importers) = tokio::join!(peers(loaded), importers(loaded));
+    peers.into_iter().chain(importers).collect()
+}
+
+async fn peers(loaded: &Loaded) -> Vec<Finding> {
+    let config = &loaded.config;
+    let transport = ReqwestTransport::with_settings(config.downloads.connect_timeout, |client| {
+        client.no_proxy().user_agent(concat!("peerd/", env!("CARGO_PKG_VERSION")))
+    });
+    let transport: Arc<dyn Transport> = match transport {
+        Ok(transport) => Arc::new(transport),
+        Err(error) => {
+            return vec![Finding::failed("peer", "all", resume_fetch::describe(&error), "")];
+        }
+    };
+    let known = match Peers::new(&config.peers, transport, Arc::new(TokioClock)) {
+        Ok(known) => known,
+        Err(error) => {
+            return vec![Finding::failed("peer", "all", error.to_string(), "mend the configuration")];
+        }
+    };
+    let all = known.all();
+    let probes = all.iter().map(|(name, peer)| {
+        let known = known.clone();
+        async move { of_peer(name, known.probe(name, peer).await.checks) }
+    });
+    join_all(probes).await.into_iter().flatten().collect()
+}
+
+fn of_peer(name: &str, checks: Vec<Check>) -> Vec<Finding> {
+    let finding = |check: Check| Finding {
+        area: "peer",
+        subject: name.to_owned(),
+        outcome: check.outcome,
+        detail: check.detail,
+        remedy: check.remedy,
+    };
+    summed_up(name, checks.into_iter().map(finding).collect())
+}
+
+/// What is wrong with a peer, one by one; else one line that all is well.
+pub(crate) fn summed_up(name: &str, findings: Vec<Finding>) -> Vec<Finding> {
+    let is_wrong = |finding: &Finding| matches!(finding.outcome, Outcome::Warning | Outcome::Failed);
+    if findings.iter().any(is_wrong) {
+        return findings.into_iter().filter(is_wrong).collect();
+    }
+    let seen: Vec<_> = findings.into_iter().map(|finding| finding.detail).collect();
+    vec![Finding::ok("peer", name, seen.join("; "))]
+}
+
+async fn importers(loaded: &Loaded) -> Vec<Finding> {
+    let asked = loaded.config.import.iter().map(|(name, config)| of_importer(loaded, name, config));
+    join_all(asked).await
+}
+
+async fn of_importer(loaded: &Loaded, name: &str, config: &ImportConfig) -> Finding {
+    let timeout = loaded.config.downloads.connect_timeout;
+    let probe = match import::probe(config, &loaded.paths.downloads, timeout).await {
+        Ok(probe) => probe,
+        Err(error) => return Finding::failed("import", name, format!("{error:#}"), "mend the configuration"),
+    };
+    let Some(error) = probe.error else {
+        let app = probe.app.unwrap_or_default();
+        let sees = match probe.path_visible {
+            Some(_) => "sees",
+            None => "is told",
+        };
+        return Finding::ok("import", name, format!("{app} answers, and {sees} our files at {}", probe.path));
+    };
+    let remedy = match error.kind {
+        "unreachable" => format!("see that it runs, and that import.{name}.url is right"),
+        "key-refused" => format!("copy its API key (Settings, General) to import.{name}.key"),
+        "wrong-app" => format!("set import.{name}.kind to what answers there, or mend its url"),
+        "path-not-visible" => {
+            format!("mount the folder there, too, or say in import.{name}.path_map where it is")
+        }
+        _ => format!("see its log, and try again with: peerd import test {name}"),
+    };
+    Finding::failed("import", name, error.message, remedy)
+}
