@@ -36,6 +36,26 @@ pub enum Exit {
     Terminated = 143,
 }
 
+impl Exit {
+    /// Every one of them.
+    pub const ALL: [Self; 14] = [
+        Self::Done,
+        Self::General,
+        Self::Usage,
+        Self::Some,
+        Self::NotFound,
+        Self::Failed,
+        Self::Data,
+        Self::Unreachable,
+        Self::LocalIo,
+        Self::TryLater,
+        Self::KeyRefused,
+        Self::Config,
+        Self::Interrupted,
+        Self::Terminated,
+    ];
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         ExitCode::from(exit as u8)

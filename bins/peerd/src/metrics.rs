@@ -68,7 +68,7 @@ pub struct Metrics {
 macro_rules! labels {
     ($($(#[$doc:meta])* $name:ident { $($label:ident),+ })+) => {$(
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
         pub struct $name { $(#[doc = "label value"] pub $label: String),+ }
     )+};
 }
@@ -222,6 +222,8 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -252,5 +254,79 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} not in:\n{text}");
         }
+    }
+
+    /// A family shows nothing before it has a sample.
+    fn with_a_sample_of_everything() -> Metrics {
+        fn touch<L: Default + Clone + Eq + std::hash::Hash, M: Default + Clone>(family: &Family<L, M>) {
+            drop(family.get_or_create(&L::default()));
+        }
+        let metrics = Metrics::new();
+        // Without `..`: what is new must be touched, too.
+        let Metrics {
+            registry: _,
+            process: _,
+            retry_delay: _,
+            permits_in_use: _,
+            checkpoint: _,
+            db_write: _,
+            content_wait: _,
+            serve_active: _,
+            downloads,
+            download_bytes,
+            download_wasted,
+            download_resumes,
+            download_restarts,
+            download_attempts,
+            peer_up,
+            serve_requests,
+            serve_bytes,
+            serve_ranges,
+            auth_failures,
+            imports,
+            hook_deliveries,
+            disk_free,
+        } = &metrics;
+        touch(downloads);
+        touch(download_bytes);
+        touch(download_wasted);
+        touch(download_resumes);
+        touch(download_restarts);
+        touch(download_attempts);
+        touch(peer_up);
+        touch(serve_requests);
+        touch(serve_bytes);
+        touch(serve_ranges);
+        touch(auth_failures);
+        touch(imports);
+        touch(hook_deliveries);
+        touch(disk_free);
+        metrics
+    }
+
+    #[test]
+    fn every_metric_is_on_its_page_with_its_labels_and_the_other_way_round() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+        let named: BTreeSet<_> = rows.filter_map(|row| row.split('`').next()).map(str::to_owned).collect();
+        let text = with_a_sample_of_everything().exposition().unwrap();
+        let counted: BTreeSet<_> =
+            text.lines().filter(|line| !line.starts_with('#')).filter_map(family).collect();
+        assert_eq!(named, counted);
+    }
+
+    /// The name of a sample's metric with the names of its labels, as the page writes it: `name{a,b}`.
+    fn family(sample: &str) -> Option<String> {
+        let (name, rest) = sample.split_once(['{', ' '])?;
+        let histogram = name.strip_suffix("_bucket");
+        if name.ends_with("_seconds_sum") || name.ends_with("_seconds_count") {
+            return None;
+        }
+        let labels = rest.split_once('}').map_or("", |(labels, _)| labels);
+        let labels = labels.split(',').filter_map(|label| label.split_once('=')).map(|(name, _)| name);
+        let labels: Vec<_> = labels.filter(|label| !matches!(*label, "le" | "version")).collect();
+        let name = histogram.unwrap_or(name);
+        Some(if labels.is_empty() { name.to_owned() } else { format!("{name}{{{}}}", labels.join(",")) })
     }
 }

@@ -3,6 +3,8 @@
 //! Problems are made of fixed text and of what the client itself sent. An I/O error or a local path never
 //! goes into one; it goes to the log.
 
+mod types;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Map, Value};
 
 use super::body::{Body, full};
+
+pub use types::TYPES;
 
 /// One problem: `urn:peerd:problem:NAME` with a title, its status and what else is known.
 ///
@@ -35,9 +39,11 @@ impl Problem {
         name: impl Into<Cow<'static, str>>,
         title: impl Into<Cow<'static, str>>,
     ) -> Self {
+        let name = name.into();
+        debug_assert!(types::is_listed(&name), "{name} is in no list of problems");
         Self(Box::new(Contents {
             status,
-            name: name.into(),
+            name,
             title: title.into(),
             detail: None,
             members: Map::new(),
