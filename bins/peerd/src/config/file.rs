@@ -204,7 +204,7 @@ impl ConfigFile {
             Some(span) => self.place(&span),
             None => Place::File { path: self.path.clone(), line: 0, column: 0, excerpt: None },
         };
-        Problem { place: hide_quoted(place), message: error.message().trim_end().to_owned(), help: None }
+        Problem { place: hide_values(place), message: error.message().trim_end().to_owned(), help: None }
     }
 
     fn place(&self, range: &Range<usize>) -> Place {
@@ -260,19 +260,25 @@ pub(crate) fn bad_name(name: &str) -> String {
     format!("{name:?} is not a name: use 1 to 64 of A-Z a-z 0-9 . _ -")
 }
 
-/// In a line that does not parse nobody knows which text is a secret: hides quoted text where one could be.
-fn hide_quoted(place: Place) -> Place {
+/// In a file that does not parse nobody knows which text is a secret, nor which line belongs to one: shows what stands
+/// before the first `=` if it looks like a key, and nothing else.
+fn hide_values(place: Place) -> Place {
     let Place::File { path, line, column, excerpt: Some(mut excerpt) } = place else { return place };
-    let lower = excerpt.text.to_ascii_lowercase();
-    if ["secret", "key", "header"].iter().any(|word| lower.contains(word))
-        && let Some(quote) = excerpt.text.find(['"', '\''])
-    {
-        excerpt.text.replace_range(quote.., "***");
-        let width = excerpt.text.chars().count();
-        excerpt.start = excerpt.start.min(width);
-        excerpt.width = excerpt.width.min(width - excerpt.start).max(1);
+    let equals = excerpt.text.find('=').filter(|at| looks_like_key(&excerpt.text[..*at]));
+    match equals {
+        Some(at) => excerpt.text.replace_range(at + 1.., " ***"),
+        None => excerpt.text.replace_range(.., "***"),
     }
+    let width = excerpt.text.chars().count();
+    excerpt.start = excerpt.start.min(width);
+    excerpt.width = excerpt.width.min(width - excerpt.start).max(1);
     Place::File { path, line, column, excerpt: Some(excerpt) }
+}
+
+/// Whether this could stand left of `=`: not the inside of a text or a list that began on a line before.
+fn looks_like_key(text: &str) -> bool {
+    let quotes = text.matches(['"', '\'']).count();
+    quotes % 2 == 0 && text.chars().all(|c| c.is_ascii_alphanumeric() || " \t_-.[]\"'".contains(c))
 }
 
 fn floor_boundary(text: &str, at: usize) -> usize {
@@ -281,4 +287,25 @@ fn floor_boundary(text: &str, at: usize) -> usize {
         at -= 1;
     }
     at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_does_not_parse_shows_no_value_of_it() {
+        for (text, shown) in [
+            ("[peers.bob]\nkey = hunter2\n", "key = ***"),
+            ("[peers.bob.headers]\nAuthorization = \"Bearer hunter2\n", "Authorization = ***"),
+            ("[hooks.a] url = \"https://h/hunter2\n", "[hooks.a] url = ***"),
+            ("[keys.bob]\nhunter2\n", "***"),
+            ("a = [\n\"hunter2=x\" oops\n]\n", "***"),
+            ("a = \"\"\"\nhunter2\n\u{1}\n\"\"\"", "***"),
+        ] {
+            let problems = ConfigFile::parse(Path::new("peerd.toml"), text.to_owned()).unwrap_err();
+            let said: String = problems.iter().map(|problem| format!("{problem}\n{problem:?}")).collect();
+            assert!(said.contains(shown) && !said.contains("hunter2"), "{text}: {said}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ const OUTBOUND: &str = "secret-for-a-peer";
 const HEADER: &str = "secret-in-a-header";
 const TOKEN: &str = "secret-in-a-query";
 const WRONG: &str = "secret-somebody-tried";
+const BROKEN: &str = "secret-in-a-broken-line";
 const REPLACED: &str = "secret-that-comes-later";
 
 #[tokio::test]
@@ -63,6 +64,17 @@ async fn no_secret_is_in_the_log_in_any_answer_or_in_what_commands_print() {
     said.push(reload().await.body);
     daemon.signal(Signal::HUP);
     daemon.log.wait_for("the refusal", |line| (line["error"] == "1 problem").then_some(())).await;
+    for broken in [
+        format!("[peers.bob]\nkey = {BROKEN}\n"),
+        format!("[peers.bob.headers]\nAuthorization = \"Bearer {BROKEN}\n"),
+        format!("[hooks.a] url = \"https://h/{BROKEN}\n"),
+    ] {
+        std::fs::write(home.path("peerd.toml"), broken).expect("a file");
+        let refused = reload().await;
+        assert_eq!(refused.status, 422, "{refused:?}");
+        let checked = daemon.cli(["check-config"]).await.expect_code(78);
+        said.extend([refused.body, checked.stdout, checked.stderr]);
+    }
     let home = home.with(json!({ "limits": { "down": "1MiB" } }));
     home.write_config();
     let reloaded = reload().await;
@@ -89,7 +101,7 @@ async fn no_secret_is_in_the_log_in_any_answer_or_in_what_commands_print() {
     let (_, log) = daemon.terminate().await;
     said.push(log.text());
     assert!(log.text().contains("\"completed\"") && log.text().contains("\"failed\""), "{}", log.tail());
-    for secret in [INBOUND, OUTBOUND, HEADER, TOKEN, WRONG, REPLACED, key.as_str()] {
+    for secret in [INBOUND, OUTBOUND, HEADER, TOKEN, WRONG, BROKEN, REPLACED, key.as_str()] {
         for text in &said {
             assert!(!text.contains(secret), "{secret} is in {text}");
         }
