@@ -81,6 +81,21 @@ impl Library {
     /// # Errors
     /// As [`Library::new`].
     pub fn set_shares(&self, specs: Vec<ShareSpec>) -> Result<(), LibraryError> {
+        let shares = self.arranged(specs)?;
+        *self.shares.write().unwrap_or_else(PoisonError::into_inner) = shares;
+        self.replaced.notify_one();
+        Ok(())
+    }
+
+    /// Whether these shares could be set.
+    ///
+    /// # Errors
+    /// As [`Library::new`].
+    pub fn check_shares(&self, specs: Vec<ShareSpec>) -> Result<(), LibraryError> {
+        self.arranged(specs).map(drop)
+    }
+
+    fn arranged(&self, specs: Vec<ShareSpec>) -> Result<BTreeMap<String, Arc<Share>>, LibraryError> {
         let mut shares = BTreeMap::new();
         for spec in specs {
             let name = spec.name.clone();
@@ -95,9 +110,7 @@ impl Library {
                 return Err(LibraryError::DuplicateName { name });
             }
         }
-        *self.shares.write().unwrap_or_else(PoisonError::into_inner) = shares;
-        self.replaced.notify_one();
-        Ok(())
+        Ok(shares)
     }
 
     /// Walks every share once, one after the other, and logs what cannot be read.

@@ -142,10 +142,8 @@ impl Reloader {
     /// Puts a configuration in force. `old` is what was read before.
     fn apply(&self, config: &Config, old: &Loaded) -> anyhow::Result<()> {
         let settings = Settings::new(config, &self.started.paths)?;
-        for (name, peer) in &config.peers {
-            self.downloads.peers().check(name, peer)?;
-        }
-        self.library.set_shares(share_specs(config))?;
+        self.library.check_shares(share_specs(config))?;
+        // The last that can fail, and then it changes nothing.
         self.peers.configure(&config.peers)?;
         self.downloads.reconfigure(settings);
         if config.limits.up != old.config.limits.up {
@@ -156,7 +154,9 @@ impl Reloader {
         options.key_slots.set_limit(config.server.max_connections_per_key as usize);
         options.trusted_proxies.replace(config.server.trusted_proxies.clone());
         self.keys.keys().set_required(config.auth.require_key);
+        // Before the shares: a key that is limited from now on must not see what is shared from now on.
         self.keys.configure(&config.keys);
+        self.library.set_shares(share_specs(config))?;
         let admin = &config.admin;
         self.admin.reconfigure(
             admin.require_key,

@@ -138,7 +138,7 @@ impl PeerBook {
                 let (name, secrets) = (name.clone(), secrets.clone());
                 tokio::task::spawn_blocking(move || Added::read(&name, &value, &secrets))
             };
-            let Some(added) = reading.await.ok().flatten() else {
+            let Some(mut added) = reading.await.ok().flatten() else {
                 tracing::warn!(
                     peer = name,
                     "the record of a peer cannot be read; remove it and add it again"
@@ -150,8 +150,8 @@ impl PeerBook {
             }
             if configured.contains_key(&name) {
                 shadowed(&name);
-            } else if let Err(error) = peers.replace(&name, added.config.clone()) {
-                tracing::warn!(%error, "a peer cannot be used; remove it and add it again");
+            } else {
+                put_in_force(&peers, &name, &mut added);
             }
             book.added.insert(name, added);
         }
@@ -159,11 +159,15 @@ impl PeerBook {
         Ok(Arc::new(Self { peers, registry, clock, secrets, book, changing }))
     }
 
-    /// Puts other peers of the configuration in force; those added here stay.
+    /// Puts other peers of the configuration in force; those added here stay. One that was added, comes back and cannot
+    /// be used is a warning.
     ///
     /// # Errors
-    /// When a key or header cannot be sent. Peers named before that one are in force already.
+    /// When a key or header of the configuration cannot be sent; then nothing has changed.
     pub fn configure(&self, configured: &BTreeMap<String, PeerConfig>) -> Result<(), UnusablePeer> {
+        for (name, config) in configured {
+            self.peers.check(name, config)?;
+        }
         let mut book = self.book();
         for (name, config) in configured {
             self.peers.replace(name, config.clone())?;
@@ -171,9 +175,10 @@ impl PeerBook {
                 shadowed(name);
             }
         }
-        for name in book.configured.keys().filter(|name| !configured.contains_key(*name)) {
-            match book.added.get(name) {
-                Some(added) => drop(self.peers.replace(name, added.config.clone())?),
+        let Book { configured: before, added } = &mut *book;
+        for name in before.keys().filter(|name| !configured.contains_key(*name)) {
+            match added.get_mut(name) {
+                Some(added) => put_in_force(&self.peers, name, added),
                 None => drop(self.peers.remove(name)),
             }
         }
@@ -370,6 +375,16 @@ fn configured_view(name: &str, config: &PeerConfig) -> PeerView {
     }
 }
 
+/// Hands an added peer to downloads. One that they cannot use is not there, and its view says why.
+fn put_in_force(peers: &Peers, name: &str, added: &mut Added) {
+    if let Err(error) = peers.replace(name, added.config.clone()) {
+        peers.remove(name);
+        let trouble = format!("{error}; remove the peer and add it again");
+        tracing::warn!(peer = name, "{trouble}");
+        added.trouble = Some(trouble);
+    }
+}
+
 fn shadowed(name: &str) {
     tracing::warn!(peer = name, "the configuration has a peer of this name; the one added here is not used");
 }
@@ -452,6 +467,25 @@ mod tests {
         book.configure(&of_file("http://file.example/")).unwrap();
         book.configure(&BTreeMap::new()).unwrap();
         assert_eq!(url(&book, "bob"), None);
+    }
+
+    #[tokio::test]
+    async fn an_added_peer_that_comes_back_unusable_stops_no_reload_and_says_why() {
+        let state = tempfile::tempdir().unwrap();
+        let (book, registry) = self::book(state.path(), &BTreeMap::new()).await;
+        book.add("bob", config(json!({ "url": "http://added.example/", "key": "k" }))).await.unwrap();
+        registry.close().await;
+        let secrets = state.path().join("peers/bob.json");
+        let broken = std::fs::read_to_string(&secrets).unwrap().replace("\"k\"", "\"two\\nlines\"");
+        std::fs::write(&secrets, broken).unwrap();
+        let of_file = BTreeMap::from([("bob".to_owned(), config(json!({ "url": "http://file.example/" })))]);
+        let (book, _registry) = self::book(state.path(), &of_file).await;
+        assert_eq!(url(&book, "bob").as_deref(), Some("http://file.example/"));
+        let carol = BTreeMap::from([("carol".to_owned(), config(json!({ "url": "http://carol.example/" })))]);
+        book.configure(&carol).unwrap();
+        assert_eq!((url(&book, "bob"), url(&book, "carol").is_some()), (None, true));
+        let trouble = book.view("bob").unwrap().error.unwrap();
+        assert!(trouble.contains("remove the peer and add it again"), "{trouble}");
     }
 
     #[tokio::test]
