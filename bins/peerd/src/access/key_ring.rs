@@ -158,11 +158,18 @@ impl KeyRing {
         let mut rings = self.rings();
         let entry = |(name, key): (&String, &KeyConfig)| (name.clone(), Entry::of(key));
         rings.configured = configured.iter().map(entry).collect();
-        for name in rings.added.keys().filter(|name| rings.configured.contains_key(*name)) {
-            tracing::warn!(
-                key = name,
-                "the configuration has a key of this name; the one made here is not used"
-            );
+        for (name, entry) in &rings.added {
+            if rings.configured.contains_key(name) {
+                tracing::warn!(
+                    key = name,
+                    "the configuration has a key of this name; the one made here is not used"
+                );
+            } else if let Some(of_file) = rings.configured_twin(entry) {
+                tracing::warn!(
+                    key = name,
+                    "the key {of_file} of the configuration has the same secret; the one made here is not used"
+                );
+            }
         }
         self.keys.replace(rings.in_force());
     }
@@ -318,8 +325,18 @@ impl Rings {
         self.configured.contains_key(name) || self.added.contains_key(name)
     }
 
+    /// The name of the configured key with the same secret.
+    fn configured_twin(&self, added: &Entry) -> Option<&str> {
+        let twin = self.configured.iter().find(|(_, entry)| entry.digest.same_as(&added.digest));
+        twin.map(|(name, _)| name.as_str())
+    }
+
+    /// The keys that open something: those of the configuration, and of the added ones those it says nothing about.
+    /// One secret under two names opens what the configuration gives it, not what either of them would.
     fn in_force(&self) -> Vec<Key> {
-        let added = self.added.iter().filter(|(name, _)| !self.configured.contains_key(*name));
+        let added = self.added.iter().filter(|(name, entry)| {
+            !self.configured.contains_key(*name) && self.configured_twin(entry).is_none()
+        });
         let key = |(name, entry): (&String, &Entry)| Key {
             name: name.clone(),
             digest: entry.digest,
@@ -446,6 +463,19 @@ mod tests {
         assert!(matches!(ring.create("carol", None, &[]).await, Err(KeyError::DefinedInFile(_))));
         ring.configure(&BTreeMap::new());
         assert_eq!((opens(&ring, &key.secret), opens(&ring, "of-the-file")), (Some(Scope::All), None));
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_the_configuration_limits_stays_limited_under_another_name() {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), ManualClock::new());
+        let (ring, _registry) = self::ring(&dir, &clock).await;
+        let key = ring.create("zoe", None, &[]).await.unwrap();
+        let limited = serde_json::json!({ "secret": key.secret, "shares": ["films"] });
+        let limited = BTreeMap::from([("carol".to_owned(), serde_json::from_value(limited).unwrap())]);
+        ring.configure(&limited);
+        assert_eq!(opens(&ring, &key.secret), Some(Scope::of(&["films".to_owned()])));
+        ring.configure(&BTreeMap::new());
+        assert_eq!(opens(&ring, &key.secret), Some(Scope::All));
     }
 
     #[tokio::test]
