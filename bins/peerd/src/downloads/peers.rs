@@ -43,6 +43,8 @@ struct Directory {
     clock: SharedClock,
     /// Something changed that may let a row run.
     changed: Notify,
+    /// The turn to read a whole catalogue: each may be large, and a stranger wrote it.
+    catalogue: tokio::sync::Mutex<()>,
 }
 
 /// A peer, and what was heard of it.
@@ -77,8 +79,8 @@ impl Peers {
             Ok((name.clone(), Known::new(Peer::new(name, config.clone(), None, &clock)?)))
         };
         let known = RwLock::new(config.iter().map(peer).collect::<Result<_, _>>()?);
-        let changed = Notify::new();
-        Ok(Self { shared: Arc::new(Directory { known, transport, clock, changed }) })
+        let (changed, catalogue) = (Notify::new(), tokio::sync::Mutex::default());
+        Ok(Self { shared: Arc::new(Directory { known, transport, clock, changed, catalogue }) })
     }
 
     /// The peer of this name, as it is now.

@@ -2,8 +2,12 @@
 //!
 //! A peer of the original system has no such list; its catalogue, which comes in one piece, stands in for it.
 
+use std::fmt;
+
 use http::StatusCode;
-use serde::Serialize;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
@@ -76,34 +80,71 @@ impl Peers {
         let limit = query.limit.clamp(1, MAX_ITEMS);
         let path = format!("peer/items?{}", query.fields(limit));
         match self.shared.document(peer, &path, MAX_LIST).await {
-            Ok(reply) => page(&reply.body, query.cursor.as_deref()),
+            Ok(reply) => page(&reply.body, query.cursor.as_deref(), MAX_LISTED),
             Err(AskError::Status { status: StatusCode::NOT_FOUND, .. }) => {
+                let _turn = self.shared.catalogue.lock().await;
                 let catalogue = self.shared.document(peer, "peer/search", MAX_CATALOGUE).await?;
-                Ok(narrowed(page(&catalogue.body, None)?, query, limit))
+                Ok(narrowed(page(&catalogue.body, None, MAX_LISTED)?, query, limit))
             }
             Err(error) => Err(error),
         }
     }
 }
 
-fn page(body: &[u8], asked: Option<&str>) -> Result<Offer, AskError> {
-    let document: Value = serde_json::from_slice(body).map_err(|_| AskError::Malformed("it is no JSON"))?;
-    let Some(Value::Array(items)) = document.get("items") else {
-        return Err(AskError::Malformed("it holds no list of items"));
+/// What a page is made of, as it stands in the text: nothing of it is read before its length is known, and what nobody
+/// asked for not at all.
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(borrow)]
+    items: Option<&'a RawValue>,
+    #[serde(borrow)]
+    next: Option<&'a RawValue>,
+}
+
+/// Reads a page, and keeps at most `max` items of it.
+fn page(body: &[u8], asked: Option<&str>, max: usize) -> Result<Offer, AskError> {
+    let page: Page<'_> =
+        serde_json::from_slice(body).map_err(|_| AskError::Malformed("it is no JSON object"))?;
+    let items = page.items.and_then(|items| {
+        let mut list = serde_json::Deserializer::from_str(items.get());
+        list.deserialize_seq(Items { max }).ok()
+    });
+    let items = items.ok_or(AskError::Malformed("it holds no list of items"))?;
+    let next = match page.next.map(RawValue::get) {
+        None => None,
+        Some(next) if next.len() > MAX_CURSOR => return Err(AskError::Malformed("its cursor is too long")),
+        Some(next) => serde_json::from_str::<Option<String>>(next)
+            .map_err(|_| AskError::Malformed("its cursor is no text"))?,
     };
-    let items = items.iter().filter_map(|item| self::item(item.as_object()?)).collect();
-    let next = match document.get("next") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(next)) if next.len() > MAX_CURSOR => {
-            return Err(AskError::Malformed("its cursor is too long"));
-        }
-        // The same page again would go on for ever.
-        Some(Value::String(next)) => {
-            Some(next.clone()).filter(|next| !next.is_empty() && asked != Some(next))
-        }
-        Some(_) => return Err(AskError::Malformed("its cursor is no text")),
-    };
+    // The same page again would go on for ever.
+    let next = next.filter(|next| !next.is_empty() && asked != Some(next));
     Ok(Offer { items, next })
+}
+
+/// Reads items one by one, and passes over what is none, is longer than any item, or comes after `max` of them.
+struct Items {
+    max: usize,
+}
+
+impl<'de> Visitor<'de> for Items {
+    type Value = Vec<OfferedItem>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of items")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        while items.len() < self.max {
+            let Some(element) = list.next_element::<&RawValue>()? else { return Ok(items) };
+            if element.get().len() <= MAX_ITEM {
+                let fields: Option<Map<String, Value>> = serde_json::from_str(element.get()).ok();
+                items.extend(fields.and_then(|fields| item(&fields)));
+            }
+        }
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(items)
+    }
 }
 
 /// An item that could be asked for; `None` otherwise.
@@ -153,6 +194,10 @@ const MAX_ITEMS: usize = 1000;
 /// Bytes of one page, and of a whole catalogue.
 const MAX_LIST: usize = 4 << 20;
 const MAX_CATALOGUE: usize = 32 << 20;
+/// Items kept of one answer, however many it holds.
+const MAX_LISTED: usize = 100_000;
+/// Bytes of one item, and of a cursor, as they stand in the answer.
+const MAX_ITEM: usize = 64 << 10;
 const MAX_CURSOR: usize = 4096;
 /// Characters of a text shown; bytes of an id.
 const MAX_TEXT: usize = 1024;
@@ -164,7 +209,7 @@ mod tests {
     use super::*;
 
     fn read(document: &Value, asked: Option<&str>) -> Result<Offer, String> {
-        page(document.to_string().as_bytes(), asked).map_err(|error| error.to_string())
+        page(document.to_string().as_bytes(), asked, 10).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -197,7 +242,18 @@ mod tests {
         ] {
             assert!(read(&document, None).is_err(), "{because}");
         }
-        assert!(page(b"<html>", None).is_err());
+        assert!(page(b"<html>", None, 10).is_err());
+    }
+
+    #[test]
+    fn a_list_of_rubbish_costs_no_more_than_its_text() {
+        let deep = format!("{}{}", "[".repeat(1 << 20), "]".repeat(1 << 20));
+        let huge = format!(r#"{{"id":"huge","title":"{}"}}"#, "x".repeat(MAX_ITEM));
+        let many = r#"{"id":"a","x":[{}]},"#.repeat(20);
+        let text = format!(r#"{{"x":{deep},"items":[0,{huge},{deep},{many}{deep}],"next":"c"}}"#);
+        let offer = page(text.as_bytes(), None, 10).unwrap();
+        assert!(offer.items.len() == 10 && offer.items.iter().all(|item| item.id == "a"), "{offer:?}");
+        assert_eq!(offer.next.as_deref(), Some("c"));
     }
 
     #[test]
