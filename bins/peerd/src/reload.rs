@@ -157,12 +157,7 @@ impl Reloader {
         // Before the shares: a key that is limited from now on must not see what is shared from now on.
         self.keys.configure(&config.keys);
         self.library.set_shares(share_specs(config))?;
-        let admin = &config.admin;
-        self.admin.reconfigure(
-            admin.require_key,
-            admin.metrics_key && admin.require_key,
-            admin.allowed_hosts.clone(),
-        );
+        self.admin.reconfigure(&config.auth, &config.admin);
         self.logging.set_level(config.log.level);
         Ok(())
     }

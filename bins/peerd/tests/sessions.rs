@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::json;
 
@@ -40,12 +42,32 @@ async fn a_session_stands_for_the_key_until_it_is_ended() {
     let events =
         daemon.bare(Method::GET, "/api/v1/events").header("cookie", &cookie).send().await.expect("a stream");
     assert_eq!(events.status().as_u16(), 200, "EventSource can send nothing but cookies");
-    drop(events);
     let out = daemon.bare(Method::DELETE, SESSION).header("cookie", &cookie).header("origin", ours(&daemon));
     let out = Answer::to(out).await;
     assert!(out.status == 204 && out.field("set-cookie").contains("Max-Age=0"), "{out:?}");
     assert_eq!(Answer::to(list()).await.status, 401);
+    let rest = tokio::time::timeout(Duration::from_secs(20), events.text()).await;
+    assert!(rest.is_ok_and(|rest| rest.is_ok()), "its stream ends with it");
     assert!(!daemon.log.text().contains(&cookie), "no log names it");
+}
+
+#[tokio::test]
+async fn guessing_is_slowed_down_and_the_right_key_is_never_locked_out() {
+    let home = Home::new().with(json!({ "auth": { "failed_limit": "3/h" } }));
+    let daemon = home.start().await;
+    let by_header = || Answer::to(daemon.bare(Method::GET, DOWNLOADS).bearer_auth("wrong-wrong-wrong"));
+    let log_in = |body| Answer::to(daemon.bare(Method::POST, SESSION).json(&body));
+    assert_eq!(by_header().await.status, 401);
+    assert_eq!(log_in(json!({ "key": "wrong" })).await.status, 401);
+    assert_eq!(log_in(json!({ "token": "wrong" })).await.problem(), "link-spent");
+    assert_eq!(by_header().await.problem(), "too-many-wrong-keys");
+    for body in [json!({ "key": "wrong" }), json!({ "token": "wrong" })] {
+        let answer = log_in(body).await;
+        assert!(answer.status == 429 && !answer.field("retry-after").is_empty(), "{answer:?}");
+    }
+    assert_eq!(daemon.get(DOWNLOADS).await.status, 200);
+    assert_eq!(log_in(json!({ "key": daemon.key })).await.status, 200);
+    daemon.cli(["--api-key-file", "/dev/null", "ls"]).await.expect_code(74);
 }
 
 #[tokio::test]

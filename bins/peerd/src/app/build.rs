@@ -113,6 +113,7 @@ impl App {
             },
             AdminOptions {
                 keys: Keys::new(config.admin.require_key, [admin_key]),
+                failed_limit: failed_limit(&config),
                 metrics_key: config.admin.metrics_key && config.admin.require_key,
                 allowed_hosts: AllowedHosts::new(config.admin.allowed_hosts.clone()),
                 ui: config.admin.ui,
@@ -204,14 +205,18 @@ fn downloads(
 }
 
 fn peer_options(config: &Config, upload: RateLimiter) -> PeerOptions {
-    let failed_limit = config.auth.failed_limit;
     PeerOptions {
         name: node_name(),
-        failed_limit: Arc::new(FailedLimit::new(failed_limit.max, failed_limit.per)),
+        failed_limit: Arc::new(failed_limit(config)),
         key_slots: KeySlots::new(config.server.max_connections_per_key as usize),
         trusted_proxies: TrustedProxies::new(config.server.trusted_proxies.clone()),
         upload,
     }
+}
+
+fn failed_limit(config: &Config) -> FailedLimit {
+    let bounds = config.auth.failed_limit;
+    FailedLimit::new(bounds.max, bounds.per)
 }
 
 fn server_options(config: &Config) -> ServerOptions {

@@ -25,17 +25,20 @@ use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use retry_kit::SharedClock;
 use serde_json::json;
+use tokio::time::Instant;
 
 use self::document::Document;
 use self::repeats::Repeats;
-use self::session::{Login, Sessions};
+use self::session::{Login, Session, Sessions};
 use super::ConnectionInfo;
 use super::auth::{Caller, Keys, Refusal};
 use super::body::{self, Body};
+use super::failed_limit::{FailedLimit, too_many_wrong_keys};
 use super::page::Query;
 use super::problem::Problem;
 use super::router::{Match, Params, Router};
 use crate::access::{KeyRing, PeerBook, Reach};
+use crate::config::{AdminConfig, AuthConfig};
 use crate::downloads::Downloads;
 use crate::events::Events;
 use crate::import::Imports;
@@ -55,6 +58,7 @@ pub struct AdminApi {
     events: Arc<Events>,
     limits: Limits,
     keys: Keys,
+    failed_limit: FailedLimit,
     metrics_key: AtomicBool,
     allowed_hosts: AllowedHosts,
     ui: bool,
@@ -80,6 +84,8 @@ pub struct Access {
 pub struct AdminOptions {
     /// The keys that open it.
     pub keys: Keys,
+    /// How many wrong keys one address may send.
+    pub failed_limit: FailedLimit,
     /// Whether `/metrics` wants the key.
     pub metrics_key: bool,
     /// Names the listener may be reached under.
@@ -207,7 +213,7 @@ impl AdminApi {
         system: System,
         clock: SharedClock,
     ) -> Arc<Self> {
-        let AdminOptions { keys, metrics_key, allowed_hosts, ui } = options;
+        let AdminOptions { keys, failed_limit, metrics_key, allowed_hosts, ui } = options;
         let metrics_key = AtomicBool::new(metrics_key);
         let (sessions, repeats) = (Sessions::new(Arc::clone(&clock)), Repeats::new(clock));
         let router = routes();
@@ -219,6 +225,7 @@ impl AdminApi {
             events,
             limits,
             keys,
+            failed_limit,
             metrics_key,
             allowed_hosts,
             ui,
@@ -231,10 +238,11 @@ impl AdminApi {
     }
 
     /// Changes who may speak to it, from the next request on.
-    pub fn reconfigure(&self, require_key: bool, metrics_key: bool, allowed_hosts: Vec<String>) {
-        self.keys.set_required(require_key);
-        self.metrics_key.store(metrics_key, Ordering::Relaxed);
-        self.allowed_hosts.replace(allowed_hosts);
+    pub fn reconfigure(&self, auth: &AuthConfig, admin: &AdminConfig) {
+        self.keys.set_required(admin.require_key);
+        self.failed_limit.set(auth.failed_limit.max, auth.failed_limit.per);
+        self.metrics_key.store(admin.metrics_key && admin.require_key, Ordering::Relaxed);
+        self.allowed_hosts.replace(admin.allowed_hosts.clone());
     }
 
     /// Answers one request.
@@ -246,56 +254,83 @@ impl AdminApi {
         request: Request<Incoming>,
         connection: Arc<ConnectionInfo>,
     ) -> Response<Body> {
-        let port = connection.local.port();
-        self.answer(request, port).await.unwrap_or_else(Problem::into_response)
+        self.answer(request, &connection).await.unwrap_or_else(Problem::into_response)
     }
 
-    async fn answer(&self, request: Request<Incoming>, port: u16) -> Result<Response<Body>, Problem> {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        connection: &ConnectionInfo,
+    ) -> Result<Response<Body>, Problem> {
         let found = self.router.find(request.method(), request.uri());
         let route = match &found {
             Match::Found(route, _) => Some(**route),
             _ => None,
         };
         // Before anything else, so that nobody without a key learns which addresses there are.
-        self.admit(route, &request, port)?;
+        let session = self.admit(route, &request, connection)?;
         match found {
-            Match::Found(route, params) => self.dispatch(*route, &params, request, port).await,
+            Match::Found(route, params) => self.dispatch(*route, &params, request, connection, session).await,
             Match::MethodNotAllowed(allow) => Err(Problem::method_not_allowed(allow)),
             Match::NotFound => Err(Problem::not_found()),
         }
     }
 
-    /// Lets probes pass; everything else needs an allowed name, and the key or a session that stands for it.
-    fn admit(&self, route: Option<Route>, request: &Request<Incoming>, port: u16) -> Result<(), Problem> {
+    /// Lets probes pass; everything else needs an allowed name, and the key or a session that stands for it. Returns
+    /// the session, if it was that.
+    fn admit(
+        &self,
+        route: Option<Route>,
+        request: &Request<Incoming>,
+        connection: &ConnectionInfo,
+    ) -> Result<Option<Session>, Problem> {
         if route.is_some_and(Route::is_probe) {
-            return Ok(());
+            return Ok(None);
         }
         let (method, headers) = (request.method(), request.headers());
         self.allowed_hosts.check(headers)?;
         if route.is_some_and(Route::is_open) {
-            return session::same_origin(method, headers, false);
+            return session::same_origin(method, headers, false).map(|()| None);
         }
         if route == Some(Route::Metrics) && !self.metrics_key.load(Ordering::Relaxed) {
-            return Ok(());
+            return Ok(None);
         }
-        match self.keys.authenticate(headers) {
+        let refusal = match self.keys.authenticate(headers) {
             // Nobody sends our key by accident, wherever the page is from.
-            Ok(Caller::Key(_)) => Ok(()),
-            Ok(Caller::Anyone) => session::same_origin(method, headers, false),
-            Err(Refusal::Missing) if self.sessions.vouch_for(headers, port) => {
-                session::same_origin(method, headers, true)
+            Ok(Caller::Key(_)) => return Ok(None),
+            Ok(Caller::Anyone) => return session::same_origin(method, headers, false).map(|()| None),
+            Err(refusal) => refusal,
+        };
+        match self.sessions.vouch_for(headers, connection.local.port()) {
+            Some(session) if refusal == Refusal::Missing => {
+                session::same_origin(method, headers, true).map(|()| Some(session))
             }
-            Err(refusal) => Err(self.refuse(refusal)),
+            _ => Err(self.refuse(refusal, connection)),
         }
     }
 
-    fn refuse(&self, refusal: Refusal) -> Problem {
+    fn refuse(&self, refusal: Refusal, connection: &ConnectionInfo) -> Problem {
         self.count_refusal();
-        refusal.problem()
+        match refusal {
+            Refusal::Wrong => self.count_wrong_key(connection).err().unwrap_or_else(|| refusal.problem()),
+            _ => refusal.problem(),
+        }
     }
 
     fn count_refusal(&self) {
         self.metrics.auth_failures.get_or_create(&metrics::Listener { listener: "admin".into() }).inc();
+    }
+
+    /// Counts a wrong key of this address.
+    ///
+    /// # Errors
+    /// 429 when there were too many before.
+    fn count_wrong_key(&self, connection: &ConnectionInfo) -> Result<(), Problem> {
+        let (client, now) = (connection.peer.ip(), Instant::now());
+        self.failed_limit.check(client, now).map_err(too_many_wrong_keys)?;
+        self.failed_limit.failed(client, now);
+        tracing::info!(%client, "refused a wrong key for the admin API");
+        Ok(())
     }
 
     async fn dispatch(
@@ -303,7 +338,8 @@ impl AdminApi {
         route: Route,
         params: &Params,
         request: Request<Incoming>,
-        port: u16,
+        connection: &ConnectionInfo,
+        session: Option<Session>,
     ) -> Result<Response<Body>, Problem> {
         let query = Query::of(request.uri());
         match route {
@@ -342,7 +378,7 @@ impl AdminApi {
             }
             Route::Imports => Ok(imports::list(&self.imports)),
             Route::TestImport => imports::test(&self.imports, params.get("name")).await,
-            Route::Events => Ok(events::follow(&self.events, &self.downloads, request.headers())),
+            Route::Events => Ok(events::follow(&self.events, &self.downloads, request.headers(), session)),
             Route::Limits => Ok(limits::show(&self.limits)),
             Route::SetLimits => limits::set(&self.limits, Document::read(request).await?),
             Route::Shares => Ok(self.shares()),
@@ -360,8 +396,8 @@ impl AdminApi {
                 keys::create(&self.access, &self.library, Document::read(request).await?).await
             }
             Route::RevokeKey => keys::revoke(&self.access, params.get("name")).await,
-            Route::LogIn => self.log_in(request, port).await,
-            Route::LogOut => Ok(self.sessions.log_out(request.headers(), port)),
+            Route::LogIn => self.log_in(request, connection).await,
+            Route::LogOut => Ok(self.sessions.log_out(request.headers(), connection.local.port())),
             Route::Link => self.sessions.link(),
             Route::Description => Ok(description::show()),
             Route::Page(file) if self.ui => Ok(page::show(file)),
@@ -378,13 +414,21 @@ impl AdminApi {
         self.repeats.once(&headers, fingerprint, adding).await
     }
 
-    async fn log_in(&self, request: Request<Incoming>, port: u16) -> Result<Response<Body>, Problem> {
+    async fn log_in(
+        &self,
+        request: Request<Incoming>,
+        connection: &ConnectionInfo,
+    ) -> Result<Response<Body>, Problem> {
         let headers = request.headers().clone();
         let shown = Document::read(request).await?;
+        let port = connection.local.port();
         self.sessions.log_in(&self.keys, &headers, port, shown).map_err(|login| match login {
-            Login::Refused(refusal) => self.refuse(refusal),
+            Login::Refused(refusal) => self.refuse(refusal, connection),
             Login::SpentLink => {
                 self.count_refusal();
+                if let Err(problem) = self.count_wrong_key(connection) {
+                    return problem;
+                }
                 let title = "The link was used before, or is too old";
                 Problem::new(StatusCode::UNAUTHORIZED, "link-spent", title)
                     .with_detail("get a new one with: peerd ui")

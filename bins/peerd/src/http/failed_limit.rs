@@ -1,14 +1,18 @@
 //! Wrong keys per address: after so many, no key from there is looked at for a while.
 //!
-//! A bucket per address holds the tries that are left and refills steadily. While it is empty even the right
-//! key is not tried, or guessing would cost nothing.
+//! A bucket per address holds the tries that are left and refills steadily. While it is empty, the public listener
+//! does not even try the right key, or guessing would cost nothing. The admin listener does: its owner must not be
+//! locked out by whoever else sends from the same machine, and its key is too long to be guessed.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::time::Instant;
+
+use super::problem::Problem;
 
 /// How many wrong keys one address may send.
 #[derive(Debug)]
@@ -72,6 +76,16 @@ impl FailedLimit {
             buckets.entry(network(address)).or_insert(Bucket { tries: f64::from(bounds.max), at: now });
         *bucket = Bucket { tries: (bounds.tries(bucket, now) - 1.0).max(0.0), at: now };
     }
+}
+
+/// 429 for an address that has sent too many wrong keys.
+pub(super) fn too_many_wrong_keys(wait: Duration) -> Problem {
+    Problem::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too-many-wrong-keys",
+        "Too many wrong keys came from this address",
+    )
+    .with_retry_after(wait)
 }
 
 impl Bounds {

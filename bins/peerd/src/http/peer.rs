@@ -19,7 +19,7 @@ use super::auth::{Caller, Keys, Refusal};
 use super::body::{self, Body};
 use super::client_address::TrustedProxies;
 use super::events::ServeEvents;
-use super::failed_limit::FailedLimit;
+use super::failed_limit::{FailedLimit, too_many_wrong_keys};
 use super::key_slots::KeySlots;
 use super::metered::Metered;
 use super::page::Query;
@@ -271,15 +271,6 @@ fn lookup_failed(id: &str, error: &LookupError) -> Problem {
 
 fn not_ready(error: NotReady) -> Problem {
     Problem::unavailable(FIRST_WALK).with_detail(error.to_string())
-}
-
-fn too_many_wrong_keys(wait: Duration) -> Problem {
-    Problem::new(
-        StatusCode::TOO_MANY_REQUESTS,
-        "too-many-wrong-keys",
-        "Too many wrong keys came from this address",
-    )
-    .with_retry_after(wait)
 }
 
 fn too_many_connections() -> Problem {

@@ -16,20 +16,27 @@ use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use serde_json::json;
 
+use super::session::Session;
 use crate::downloads::Downloads;
 use crate::events::{Batch, Behind, Events, frame};
 use crate::http::body::Body;
 
-/// An answer that goes on until either side ends it.
-pub(super) fn follow(events: &Arc<Events>, downloads: &Downloads, headers: &HeaderMap) -> Response<Body> {
+/// An answer that goes on until either side ends it, or the session that let it in is over.
+pub(super) fn follow(
+    events: &Arc<Events>,
+    downloads: &Downloads,
+    headers: &HeaderMap,
+    session: Option<Session>,
+) -> Response<Body> {
     let reader = Reader {
         events: Arc::clone(events),
         downloads: downloads.clone(),
         seen: headers.get("last-event-id").and_then(number),
         greeted: false,
+        session,
     };
     let frames = stream::unfold(reader, |mut reader| async move {
-        let text = reader.next().await?;
+        let text = reader.next_in_session().await?;
         Some((Ok::<_, Infallible>(Frame::data(Bytes::from(text))), reader))
     });
     let body = StreamBody::new(frames).map_err(|never| match never {}).boxed_unsync();
@@ -52,9 +59,21 @@ struct Reader {
     /// The last event it has; `None` when it needs a snapshot.
     seen: Option<u64>,
     greeted: bool,
+    session: Option<Session>,
 }
 
 impl Reader {
+    async fn next_in_session(&mut self) -> Option<String> {
+        let Some(session) = self.session.take() else { return self.next().await };
+        let text = tokio::select! {
+            biased;
+            () = session.over() => None,
+            text = self.next() => text,
+        };
+        self.session = Some(session);
+        text
+    }
+
     /// What to send next; `None` at the end.
     async fn next(&mut self) -> Option<String> {
         if !std::mem::replace(&mut self.greeted, true) {

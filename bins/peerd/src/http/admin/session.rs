@@ -5,13 +5,14 @@
 //! address it is sent to. `SameSite` alone would not do: every port of a host is the same site.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::header::{COOKIE, HOST, HeaderValue, ORIGIN, SET_COOKIE};
 use http::{HeaderMap, Method, Response, StatusCode};
 use retry_kit::SharedClock;
 use serde_json::json;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::document::Document;
 use crate::http::auth::{KeyDigest, Keys, Refusal};
@@ -36,6 +37,30 @@ struct Tickets {
 struct Ticket {
     digest: KeyDigest,
     ends: Instant,
+    /// Cancelled when the ticket is gone, whatever took it.
+    _gone: DropGuard,
+    over: CancellationToken,
+}
+
+/// A session that let a request in.
+pub(super) struct Session {
+    clock: SharedClock,
+    ends: Instant,
+    over: CancellationToken,
+}
+
+impl Session {
+    /// Resolves when the session is ended, or ends by itself.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(super) async fn over(&self) {
+        let left = self.ends.saturating_duration_since(self.clock.now());
+        tokio::select! {
+            () = self.over.cancelled() => {}
+            () = self.clock.sleep(left) => {}
+        }
+    }
 }
 
 impl Sessions {
@@ -43,9 +68,10 @@ impl Sessions {
         Self { clock, open: Tickets::new("prs_", SESSION), links: Tickets::new("prl_", LINK) }
     }
 
-    /// Whether the request carries the cookie of a session. `port` is that of our listener.
-    pub(super) fn vouch_for(&self, headers: &HeaderMap, port: u16) -> bool {
-        cookie(headers, port).is_some_and(|token| self.open.holds(token, self.clock.now()))
+    /// The session whose cookie the request carries. `port` is that of our listener.
+    pub(super) fn vouch_for(&self, headers: &HeaderMap, port: u16) -> Option<Session> {
+        let (ends, over) = self.open.find(cookie(headers, port)?, self.clock.now())?;
+        Some(Session { clock: Arc::clone(&self.clock), ends, over })
     }
 
     /// Logs in whoever shows a key in a header or the body, or a link that was not used yet.
@@ -136,12 +162,17 @@ impl Tickets {
         while held.len() >= MAX_TICKETS {
             held.pop_front();
         }
-        held.push_back(Ticket { digest: KeyDigest::of(&token), ends: now + self.life });
+        let over = CancellationToken::new();
+        let _gone = over.clone().drop_guard();
+        held.push_back(Ticket { digest: KeyDigest::of(&token), ends: now + self.life, _gone, over });
         Ok(token)
     }
 
-    fn holds(&self, token: &str, now: Instant) -> bool {
-        find(&self.held(now), token).is_some()
+    /// When the ticket ends by itself, and what is cancelled when it is taken before.
+    fn find(&self, token: &str, now: Instant) -> Option<(Instant, CancellationToken)> {
+        let held = self.held(now);
+        let ticket = held.get(find(&held, token)?)?;
+        Some((ticket.ends, ticket.over.clone()))
     }
 
     /// Whether it was good; it is not any more.
@@ -213,19 +244,33 @@ mod tests {
         let (tickets, now) = (Tickets::new("t_", LINK), Instant::now());
         let token = tickets.issue(now).unwrap();
         assert!(token.starts_with("t_") && token.len() > 40);
-        assert!(tickets.holds(&token, now + LINK - Duration::from_millis(1)));
-        assert!(!tickets.holds(&token[..token.len() - 1], now) && !tickets.holds("", now));
+        assert!(tickets.find(&token, now + LINK - Duration::from_millis(1)).is_some());
+        assert!(tickets.find(&token[..token.len() - 1], now).is_none() && tickets.find("", now).is_none());
         assert!(tickets.take(&token, now) && !tickets.take(&token, now), "once");
         let late = tickets.issue(now).unwrap();
-        assert!(!tickets.holds(&late, now + LINK));
+        assert!(tickets.find(&late, now + LINK).is_none());
+    }
+
+    #[test]
+    fn whoever_holds_a_ticket_hears_when_it_is_taken_or_makes_room() {
+        let (tickets, now) = (Tickets::new("t_", LINK), Instant::now());
+        let [taken, oldest] = [(); 2].map(|()| tickets.issue(now).unwrap());
+        let [of_taken, of_oldest] = [&taken, &oldest].map(|token| tickets.find(token, now).unwrap().1);
+        assert!(!of_taken.is_cancelled());
+        tickets.take(&taken, now);
+        assert!(of_taken.is_cancelled() && !of_oldest.is_cancelled());
+        for _ in 0..MAX_TICKETS {
+            tickets.issue(now).unwrap();
+        }
+        assert!(of_oldest.is_cancelled());
     }
 
     #[test]
     fn there_is_room_for_so_many_and_the_oldest_goes_first() {
         let (tickets, now) = (Tickets::new("t_", LINK), Instant::now());
         let tokens: Vec<_> = (0..=MAX_TICKETS).map(|_| tickets.issue(now).unwrap()).collect();
-        assert!(!tickets.holds(&tokens[0], now));
-        assert!(tokens[1..].iter().all(|token| tickets.holds(token, now)));
+        assert!(tickets.find(&tokens[0], now).is_none());
+        assert!(tokens[1..].iter().all(|token| tickets.find(token, now).is_some()));
     }
 
     #[test]
