@@ -33,10 +33,24 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::Resettable;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::orders::Verb;
 use crate::exit::Exit;
+
+/// What to try first, at the end of every help of the program as a whole.
+macro_rules! first_steps {
+    () => {
+        "\
+First steps:
+  peerd demo                            watch a transfer being killed half-way and finish all the same
+  peerd serve --share ~/Videos          share a folder and download from peers
+  peerd key create bob --invite         let a friend fetch, and print what the friend types
+  peerd get http://host/film.mkv        one resumable download, no daemon needed
+  peerd add bob/ITEM --wait             queue a download in the running daemon"
+    };
+}
 
 /// Moves large files between machines that trust each other, over plain HTTP, so that nothing is ever lost.
 #[derive(Debug, Parser)]
@@ -49,25 +63,17 @@ struct Cli {
     command: Command,
 }
 
-const FIRST_STEPS: &str = "\
-First steps:
-  peerd demo                            watch a transfer being killed half-way and finish all the same
-  peerd serve --share ~/Videos          share a folder and download from peers
-  peerd key create bob --invite         let a friend fetch, and print what the friend types
-  peerd get http://host/film.mkv        one resumable download, no daemon needed
-  peerd add bob/ITEM --wait             queue a download in the running daemon";
+const FIRST_STEPS: &str = first_steps!();
 
-const EXIT_CODES: &str = "\
-First steps:
-  peerd demo                            watch a transfer being killed half-way and finish all the same
-  peerd serve --share ~/Videos          share a folder and download from peers
-  peerd get http://host/film.mkv        one resumable download, no daemon needed
-  peerd add bob/ITEM --wait             queue a download in the running daemon
+const EXIT_CODES: &str = concat!(
+    first_steps!(),
+    "
 
 Exit codes:
   0 done, 1 general, 2 usage, 3 some of several failed, 4 no such id or name, 5 download failed for good,
   65 bytes or database damaged, 69 daemon or peer unreachable, 74 local disk, 75 try later, 77 key refused,
-  78 configuration invalid, 130 and 143 interrupted with state kept";
+  78 configuration invalid, 130 and 143 interrupted with state kept"
+);
 
 /// Where the options stand that every command takes.
 const GENERAL: &str = "General";
@@ -213,8 +219,16 @@ fn hide_daemon_options(mut command: clap::Command) -> clap::Command {
     })
 }
 
+/// Leaves variables alone that are set to nothing: they count as unset.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| {
+        let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+        if is_empty { arg.env(Resettable::Reset) } else { arg }
+    })
+}
+
 fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    let mut command = command();
+    let mut command = without_empty_variables(command());
     let mut matches = command.try_get_matches_from_mut(arguments)?;
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }

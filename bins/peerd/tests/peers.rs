@@ -21,7 +21,8 @@ async fn type_in(home: &Home, daemon: &Daemon, command: &str, answer: &str) -> O
     let path = format!("{}:/usr/bin:/bin", program.parent().expect("a directory").display());
     let mut shell = tokio::process::Command::new("/bin/sh");
     shell.args(["-c", command]).env_clear().env("PATH", path).env("HOME", home.path("user"));
-    shell.env("PEERD_URL", format!("http://{}", daemon.admin)).env("STATE_DIRECTORY", home.state());
+    shell.env("PEERD_URL", format!("http://{}", daemon.admin));
+    shell.env("PEERD_API_KEY_FILE", home.state().join("admin.key"));
     shell.env("PEERD_CONFIG", home.path("peerd.toml")).current_dir(home.path("user"));
     shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = shell.spawn().expect("a shell");

@@ -1,11 +1,15 @@
 //! Talks to the running daemon's admin API on behalf of the command line.
 
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
+use url::{Host, Url};
 
 use super::{Global, fail};
 use crate::config::{Config, Overrides, Sources};
@@ -39,27 +43,27 @@ impl Daemon {
         let usage = |message: String| CallError { exit: Exit::Usage, message };
         let mut base = global.url.clone();
         // Read here and not by every command: `get` talks to strangers, who must not be sent the daemon's own key.
-        let named =
-            global.api_key_file.clone().or_else(|| std::env::var_os("PEERD_API_KEY_FILE").map(PathBuf::from));
+        let variable = || std::env::var_os("PEERD_API_KEY_FILE").filter(|file| !file.is_empty());
+        let named = global.api_key_file.clone().or_else(|| variable().map(PathBuf::from));
         let explicit = named.is_some();
         let mut key_file = named;
         if base.is_none() || key_file.is_none() {
             let sources = Sources::from_process(global.config.clone(), Overrides::default())
-                .map_err(|error| usage(error.to_string()))?;
+                .map_err(|error| CallError { exit: Exit::LocalIo, message: error.to_string() })?;
             let loaded = Config::load(&sources).map_err(|errors| CallError {
                 exit: Exit::Config,
                 message: format!("{errors}\n\nwithout a sound configuration: --url URL --api-key-file FILE"),
             })?;
-            let listen = loaded.config.admin.listen.first().map(|address| format!("http://{address}"));
+            let listen = loaded.config.admin.listen;
             // The key of our own daemon goes to our own daemon, whatever address somebody made us call.
-            if base.as_deref().is_none_or(|base| is_ours(base, listen.as_deref())) {
+            if base.as_deref().is_none_or(|base| is_ours(base, &listen)) {
                 key_file = key_file.or_else(|| Some(loaded.paths.state.join("admin.key")));
             }
-            base = base.or(listen);
+            base = base.or_else(|| listen.first().map(|address| format!("http://{}", to_ask(*address))));
         }
         let base =
             base.ok_or_else(|| usage("the configuration names no admin address; give --url".to_owned()))?;
-        if url::Url::parse(&base).map_or(true, |url| !matches!(url.scheme(), "http" | "https")) {
+        if Url::parse(&base).map_or(true, |url| !matches!(url.scheme(), "http" | "https")) {
             return Err(usage(format!(
                 "{base} is not the address of a daemon; write --url http://HOST:PORT"
             )));
@@ -69,7 +73,7 @@ impl Daemon {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(5))
-            .timeout(Duration::from_secs(30))
+            .timeout(PATIENCE)
             .build()
             .map_err(|error| CallError { exit: Exit::General, message: error.to_string() })?;
         Ok(Self { client, base: base.trim_end_matches('/').to_owned(), key })
@@ -82,7 +86,23 @@ impl Daemon {
         path: &str,
         body: Option<Value>,
     ) -> Result<Value, CallError> {
-        let mut request = self.client.request(method, format!("{}/api/v1{path}", self.base));
+        self.call_within(PATIENCE, method, path, body).await
+    }
+
+    /// As [`call`](Self::call), for what takes the daemon as long as it takes.
+    pub(super) async fn call_patiently(&self, method: Method, path: &str) -> Result<Value, CallError> {
+        self.call_within(ENDLESS, method, path, None).await
+    }
+
+    async fn call_within(
+        &self,
+        patience: Duration,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Value, CallError> {
+        let mut request =
+            self.client.request(method, format!("{}/api/v1{path}", self.base)).timeout(patience);
         if let Some(key) = &self.key {
             request = request.header("x-api-key", key);
         }
@@ -127,12 +147,20 @@ impl Daemon {
     }
 
     fn unreachable(&self, error: reqwest::Error) -> CallError {
-        let error = error.without_url();
-        let message = format!(
-            "no daemon answers at {} ({}); start one with: peerd serve",
-            self.base,
-            root_cause(&error)
-        );
+        let (base, error) = (&self.base, error.without_url());
+        let cause = root_cause(&error);
+        let message = if error.is_connect() {
+            format!("no daemon answers at {base} ({cause}); start one with: peerd serve")
+        } else if error.is_timeout() {
+            format!(
+                "{base} was reached and gave no answer within {} s; the daemon may be busy: try again in a moment",
+                PATIENCE.as_secs()
+            )
+        } else {
+            format!(
+                "{base} was reached and gave no whole answer ({cause}); the log of the daemon may say why"
+            )
+        };
         CallError { exit: Exit::Unreachable, message }
     }
 
@@ -144,7 +172,7 @@ impl Daemon {
         let kind = text("type").unwrap_or_default();
         let kind = kind.trim_start_matches("urn:peerd:problem:");
         let exit = match (status.as_u16(), kind) {
-            (401 | 403, _) => Exit::KeyRefused,
+            (401 | 403, _) | (429, "too-many-wrong-keys") => Exit::KeyRefused,
             // The peer's 404, not ours.
             (404, "item-unknown") | (413, _) => Exit::Failed,
             (404, _) => Exit::NotFound,
@@ -164,7 +192,7 @@ impl Daemon {
 /// What to type after a refusal.
 fn next_step(status: StatusCode, kind: &str, problem: &Value) -> Option<String> {
     let step = match (status.as_u16(), kind) {
-        (401, _) => "give its key with --api-key-file FILE",
+        (401, _) | (429, "too-many-wrong-keys") => "give its key with --api-key-file FILE",
         (_, "download-unknown") => "see the ids with: peerd ls",
         (_, "peer-unknown") => "see the peers with: peerd peer ls",
         (_, "peer-key-refused" | "peer-unreachable" | "peer-timeout" | "peer-error") => {
@@ -193,30 +221,109 @@ pub(super) fn segment(name: &str) -> String {
     utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()
 }
 
-/// Whether an address is the configured one, or on this machine.
-fn is_ours(base: &str, listen: Option<&str>) -> bool {
-    let host = url::Url::parse(base).ok().and_then(|url| match url.host()? {
-        url::Host::Domain(name) => Some(name == "localhost"),
-        url::Host::Ipv4(address) => Some(address.is_loopback()),
-        url::Host::Ipv6(address) => Some(address.is_loopback()),
-    });
-    Some(base.trim_end_matches('/')) == listen || host.unwrap_or(false)
+/// The address to ask at for a listener: one that listens everywhere listens on loopback, and is known by that name.
+fn to_ask(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+/// Whether one of our listeners is at this address: itself, or this machine and its port. On another port of this
+/// machine somebody else may listen.
+fn is_ours(base: &str, listen: &[SocketAddr]) -> bool {
+    let Ok(base) = Url::parse(base) else { return false };
+    let ip = match base.host() {
+        Some(Host::Domain(name)) if name == "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        Some(Host::Ipv4(ip)) => Some(ip.into()),
+        Some(Host::Ipv6(ip)) => Some(ip.into()),
+        _ => None,
+    };
+    ip.is_some_and(|ip| {
+        listen.iter().any(|listen| {
+            base.port_or_known_default() == Some(listen.port()) && (ip.is_loopback() || ip == listen.ip())
+        })
+    })
 }
 
 fn read_key(path: &Path, explicit: bool) -> Result<Option<String>, CallError> {
-    match std::fs::read_to_string(path) {
-        Ok(key) => Ok(Some(key.trim().to_owned())),
+    let refused = |why: String| CallError { exit: Exit::LocalIo, message: why };
+    let read = || -> io::Result<String> {
+        let mut text = String::new();
+        File::open(path)?.take(MAX_KEY_FILE).read_to_string(&mut text)?;
+        Ok(text)
+    };
+    match read() {
+        Ok(text) => match text.trim() {
+            "" => Err(refused(format!("{} holds no key", path.display()))),
+            key if HeaderValue::from_str(key).is_ok() => Ok(Some(key.to_owned())),
+            _ => Err(refused(format!("{} holds no key, but something longer than a line", path.display()))),
+        },
         // Without a key file the daemon may be one that wants no key, or none at all: its answer will tell.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !explicit => Ok(None),
-        Err(error) => {
-            let path: PathBuf = path.into();
-            Err(CallError {
-                exit: Exit::LocalIo,
-                message: format!("cannot read {}: {error}", path.display()),
-            })
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !explicit => Ok(None),
+        Err(error) => Err(refused(format!("cannot read {}: {error}", path.display()))),
     }
 }
 
+/// How long an answer may take that the daemon has at hand.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes read of a key file; a key is far shorter.
+const MAX_KEY_FILE: u64 = 64 << 10;
 /// For answers whose reader decides when it has seen enough.
 const ENDLESS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_daemon_that_listens_everywhere_is_asked_on_loopback() {
+        for (listen, asked) in [
+            ("0.0.0.0:5281", "127.0.0.1:5281"),
+            ("[::]:5281", "[::1]:5281"),
+            ("192.0.2.7:5281", "192.0.2.7:5281"),
+            ("127.0.0.2:81", "127.0.0.2:81"),
+        ] {
+            assert_eq!(to_ask(listen.parse().unwrap()).to_string(), asked);
+        }
+    }
+
+    #[test]
+    fn our_key_goes_to_no_other_port_and_no_other_host() {
+        let listen = addresses(&["127.0.0.1:5281", "192.0.2.7:80"]);
+        for (base, ours) in [
+            ("http://127.0.0.1:5281", true),
+            ("http://localhost:5281/", true),
+            ("http://[::1]:5281", true),
+            ("http://192.0.2.7", true),
+            ("http://192.0.2.7:5281", false),
+            ("http://127.0.0.1:5282", false),
+            ("http://localhost.example:5281", false),
+            ("http://192.0.2.8:80", false),
+            ("nonsense", false),
+        ] {
+            assert_eq!(is_ours(base, &listen), ours, "{base}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_key_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = |text: &str| {
+            let path = dir.path().join("a.key");
+            std::fs::write(&path, text).unwrap();
+            read_key(&path, true).map_err(|error| error.message)
+        };
+        assert_eq!(read(" prd_1\n"), Ok(Some("prd_1".to_owned())));
+        assert!(read("\n").unwrap_err().ends_with("a.key holds no key"));
+        assert!(read("one\ntwo\n").is_err());
+        let missing = dir.path().join("b.key");
+        assert!(matches!(read_key(&missing, false), Ok(None)) && read_key(&missing, true).is_err());
+    }
+}

@@ -180,7 +180,7 @@ async fn remove(global: &Global, name: &str) -> Result<Exit, CallError> {
 
 async fn test(global: &Global, name: &str, json: bool) -> Result<Exit, CallError> {
     let path = format!("/peers/{}/test", segment(name));
-    let answer = Daemon::find(global)?.call(Method::POST, &path, None).await?;
+    let answer = Daemon::find(global)?.call_patiently(Method::POST, &path).await?;
     let exit = verdict(&answer);
     if json {
         say(&answer.to_string());
@@ -226,11 +226,12 @@ impl Items {
         let daemon = Daemon::find(global)?;
         let (mut cursor, mut count) = (None, 0_usize);
         let mut all = Vec::new();
-        loop {
+        for left in (0..MAX_PAGES).rev() {
             let path = format!("/peers/{}/items?{}", segment(&self.name), self.query(cursor.as_deref()));
             let mut page = daemon.call(Method::GET, &path, None).await?;
             let items = page.get_mut("items").map(Value::take).unwrap_or_default();
             let items = if let Value::Array(items) = items { items } else { Vec::new() };
+            let is_empty = items.is_empty();
             count += items.len();
             if self.json {
                 all.extend(items);
@@ -240,14 +241,14 @@ impl Items {
                 }
             }
             cursor = page.get("next").and_then(Value::as_str).map(str::to_owned);
-            if cursor.is_none() {
+            // An empty page that promises another could do so for ever.
+            if cursor.is_none() || is_empty {
                 break;
             }
-            if count >= MAX_ITEMS {
-                say_aside(
-                    global,
-                    &format!("there is more than {MAX_ITEMS} items; narrow it down with --search WORDS"),
-                );
+            if count >= MAX_ITEMS || left == 0 {
+                let remark =
+                    format!("there is more than these {count} items; narrow it down with --search WORDS");
+                say_aside(global, &remark);
                 break;
             }
         }
@@ -284,3 +285,5 @@ fn line(item: &Value) -> String {
 
 /// Items listed in one go; a peer could go on for ever.
 const MAX_ITEMS: usize = 100_000;
+/// Pages asked for in one go; most hold as many items as were asked for.
+const MAX_PAGES: usize = 1000;

@@ -67,7 +67,7 @@ async fn list(global: &Global, json: bool) -> Result<Exit, CallError> {
 
 async fn rescan(global: &Global, name: &str) -> Result<Exit, CallError> {
     let path = format!("/shares/{}/rescan", segment(name));
-    let report = Daemon::find(global)?.call(Method::POST, &path, None).await?;
+    let report = Daemon::find(global)?.call_patiently(Method::POST, &path).await?;
     let items = report.get("items").and_then(Value::as_u64).unwrap_or_default();
     Ok(say_aside(global, &format!("{name}: {items} items")))
 }

@@ -51,7 +51,11 @@ impl Sources {
             file,
             environment: environment.collect(),
             overrides,
-            current_dir: env::current_dir()?,
+            current_dir: env::current_dir().map_err(|error| {
+                let message =
+                    format!("the working directory is gone or cannot be read ({error}); cd to another");
+                io::Error::new(error.kind(), message)
+            })?,
             ..Self::default()
         })
     }

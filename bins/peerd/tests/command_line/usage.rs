@@ -80,6 +80,17 @@ async fn a_wrong_command_line_is_2_with_its_reason_on_stderr() {
 }
 
 #[tokio::test]
+async fn a_variable_set_to_nothing_counts_as_unset() {
+    let home = Home::new();
+    let mut command = program(&home.path("user"), ["check-config"]);
+    for variable in ["PEERD_CONFIG", "PEERD_URL", "PEERD_API_KEY_FILE"] {
+        command.env(variable, "");
+    }
+    let output = Output::of(command).await;
+    assert_eq!(output.code, 0, "{output:?}");
+}
+
+#[tokio::test]
 async fn a_misspelt_key_is_78_and_names_its_line() {
     let home = Home::new();
     let config = home.path("wrong.toml");

@@ -74,6 +74,7 @@ async fn an_interrupted_watch_stops_nothing() {
     let mut command = program(&home.path("user"), ["watch", "--json"]);
     command.env("PEERD_URL", format!("http://{}", daemon.admin));
     command.env("PEERD_API_KEY_FILE", home.state().join("admin.key"));
+    command.env("PEERD_API_KEY_FILE", home.state().join("admin.key"));
     let mut watching = command.stdout(std::process::Stdio::piped()).spawn().expect("a process");
     let mut lines = {
         use tokio::io::{AsyncBufReadExt, BufReader};

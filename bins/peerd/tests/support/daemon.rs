@@ -215,6 +215,7 @@ impl Daemon {
         let mut command = program(&self.home.join("user"), arguments);
         command.env("PEERD_URL", format!("http://{}", self.admin));
         command
+            .env("PEERD_API_KEY_FILE", self.home.join("state/admin.key"))
             .env("STATE_DIRECTORY", self.home.join("state"))
             .env("PEERD_CONFIG", self.home.join("peerd.toml"));
         Output::of(command).await
