@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use anyhow::Context;
@@ -23,17 +23,21 @@ pub fn create_private(dir: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// The admin key of `STATE/admin.key`, written on the first start.
+/// The admin key of `STATE/admin.key`, written on the first start. A file that others may read or write is a warning.
 ///
 /// # Errors
-/// When the file can neither be read nor made, or is empty.
+/// When the file can neither be read nor made, or holds nothing that could be a key.
 pub fn admin_key(state: &Path) -> anyhow::Result<Secret> {
     let path = state.join("admin.key");
     match std::fs::read_to_string(&path) {
-        Ok(text) if text.trim().is_empty() => {
-            anyhow::bail!("{} is empty; delete it and a new key is made at the next start", path.display())
+        Ok(text) => {
+            let key = checked(text.trim(), &path)?;
+            if path.metadata().is_ok_and(|file| file.permissions().mode() & 0o077 != 0) {
+                let path = path.display();
+                tracing::warn!("{path} is open to others, who could rule this daemon; run: chmod 600 {path}");
+            }
+            return Ok(key);
         }
-        Ok(text) => return Ok(Secret::new(text.trim())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
@@ -41,6 +45,17 @@ pub fn admin_key(state: &Path) -> anyhow::Result<Secret> {
     write_private(&path, format!("{key}\n").as_bytes())
         .with_context(|| format!("cannot write {}", path.display()))?;
     Ok(Secret::new(key))
+}
+
+fn checked(key: &str, path: &Path) -> io::Result<Secret> {
+    let trouble = match key.len() {
+        0 => "is empty".to_owned(),
+        len if len < MIN_ADMIN_KEY => format!("holds {len} characters, which can be guessed"),
+        _ if !key.bytes().all(|byte| byte.is_ascii_graphic()) => "holds no key that could be sent".to_owned(),
+        _ => return Ok(Secret::new(key)),
+    };
+    let message = format!("{} {trouble}; delete it and a new key is made at the next start", path.display());
+    Err(io::Error::new(io::ErrorKind::InvalidData, message))
 }
 
 /// Writes a file that only its owner may read, over one of that name. A crash leaves the old one or the new one.
@@ -84,10 +99,12 @@ pub fn random_token(prefix: &str) -> anyhow::Result<String> {
     }))
 }
 
+/// Characters of an admin key that somebody chose.
+const MIN_ADMIN_KEY: usize = 16;
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn the_admin_key_is_made_once_and_for_its_owner_alone() {
@@ -101,7 +118,13 @@ mod tests {
         assert_eq!(mode(&state.join("admin.key")), 0o600);
         assert_eq!(key.expose().len(), 4 + 64);
         assert_eq!(admin_key(&state).unwrap().expose(), key.expose(), "the same after a restart");
-        std::fs::write(state.join("admin.key"), "\n").unwrap();
-        assert!(admin_key(&state).is_err(), "an empty key opens nothing");
+        for text in ["", "\n", "short", "fifteen-letters", "two words and\nlines"] {
+            std::fs::write(state.join("admin.key"), text).unwrap();
+            let error = admin_key(&state).unwrap_err();
+            let named = error.to_string().contains("state/admin.key");
+            assert!(named && error.is::<io::Error>(), "{text}: {error}");
+        }
+        std::fs::write(state.join("admin.key"), "a-key-of-my-own-choice\n").unwrap();
+        assert!(admin_key(&state).is_ok());
     }
 }
