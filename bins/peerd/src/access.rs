@@ -26,6 +26,6 @@ pub enum Origin {
 
 /// Whether something may be added under this name: one the configuration could use as well, and one that means
 /// nothing else in the path of an address.
-fn is_usable_name(name: &str) -> bool {
+pub(crate) fn is_usable_name(name: &str) -> bool {
     crate::config::is_name(name) && !matches!(name, "." | "..")
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::client::{CallError, Daemon, segment};
 use super::table::Table;
 use super::{Global, say, say_aside};
+use crate::access::is_usable_name;
 use crate::exit::Exit;
 
 /// Make, list and revoke the keys others fetch from us with.
@@ -75,6 +76,10 @@ impl Create {
         }
         // Checked before the key is made: a key that nobody can be told of would only have to be revoked.
         let url = self.peer_url.as_deref().map(friendly_url).transpose()?;
+        if let Some(name) = self.peer_name.as_deref().filter(|name| !is_usable_name(name)) {
+            let message = format!("--peer-name: {name:?} is not a name: use 1 to 64 of A-Z a-z 0-9 . _ -");
+            return Err(CallError { exit: Exit::Usage, message });
+        }
         let mut key = daemon.call(Method::POST, "/keys", Some(body)).await?;
         let reach = key.as_object_mut().and_then(|key| key.remove("reach")).unwrap_or_default();
         let text =

@@ -46,3 +46,15 @@ async fn an_invitation_from_a_machine_that_can_be_reached_names_it() {
     assert!(command.contains(&format!(":{}/ --key-file -", daemon.peer.port())), "{command}");
     assert!(!command.contains("0.0.0.0") && made["secret"].is_string(), "{made}");
 }
+
+#[tokio::test]
+async fn a_name_that_the_friend_could_not_use_makes_no_key() {
+    let home = Home::new();
+    let daemon = home.start().await;
+    for name in ["a/b", "..", ""] {
+        let refused =
+            daemon.cli(["key", "create", "carol", "--invite", "--peer-name", name]).await.expect_code(2);
+        assert!(refused.stderr.contains("--peer-name"), "{refused:?}");
+    }
+    assert_eq!(daemon.cli(["key", "ls", "--json"]).await.expect_code(0).json(), serde_json::json!([]));
+}

@@ -96,17 +96,21 @@ pub(super) async fn reload(system: &System) -> Result<Response<Body>, Problem> {
             Ok(body::json(StatusCode::OK, &document))
         }
         Err(ReloadError::Config(errors)) => {
-            let title = "The configuration cannot be used; the old one stays in force";
-            let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "config-invalid", title);
+            let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "config-invalid", NOT_USED);
             Err(problem.with_detail(errors.to_string()).with_member("errors", list(errors.problems())))
         }
         Err(error @ ReloadError::Gone) => {
             Err(Problem::unavailable(Duration::from_secs(5)).with_detail(error.to_string()))
         }
-        Err(ReloadError::Apply(_)) => Err(Problem::internal()),
+        Err(error @ ReloadError::Apply(_)) => {
+            let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "config-invalid", NOT_USED);
+            Err(problem.with_detail(error.to_string()).with_member("errors", json!([])))
+        }
     }
 }
 
 fn list(problems: &[ConfigProblem]) -> Value {
     problems.iter().map(ConfigProblem::to_json).collect()
 }
+
+const NOT_USED: &str = "The configuration cannot be used; the old one stays in force";
