@@ -54,6 +54,8 @@ struct Facts {
     state: PathBuf,
     shares: usize,
     peers: usize,
+    /// Whether there is a web page.
+    ui: bool,
 }
 
 impl App {
@@ -146,7 +148,7 @@ impl App {
 
     /// One line per fact, with the next command to type.
     fn introduce(&self) {
-        let Facts { state, shares, peers } = &self.facts;
+        let Facts { state, shares, peers, ui } = &self.facts;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), state = %state.display(), "peerd starts");
         for address in self.peer.0.local_addrs() {
             tracing::info!(listener = "peer", %address, "listening");
@@ -154,12 +156,19 @@ impl App {
         for address in self.admin.0.local_addrs() {
             tracing::info!(listener = "admin", %address, "listening");
         }
+        tracing::info!(file = %state.join("admin.key").display(), "the admin key lies in a file");
+        if *ui {
+            tracing::info!("the web page: get a link that logs in with: peerd ui");
+        }
         match shares {
             0 => tracing::info!("nothing is shared; share a folder with: peerd serve --share DIR"),
             shares => tracing::info!(shares, "sharing"),
         }
+        if *shares > 0 && self.keys.list().is_empty() {
+            tracing::info!("nobody has a key to fetch with; make one with: peerd key create NAME --invite");
+        }
         match peers {
-            0 => tracing::info!("no peers yet; add one with: peerd peer add NAME URL"),
+            0 => tracing::info!("no peers yet; add one with: peerd peer add NAME URL --key-file -"),
             peers => tracing::info!(peers, "downloads: peerd add PEER/ITEM --wait"),
         }
     }

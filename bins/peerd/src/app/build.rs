@@ -165,7 +165,12 @@ impl App {
             reloading: (reloader, reloads, asked),
             watcher,
             grace: config.server.shutdown_grace,
-            facts: Facts { state: paths.state, shares: config.shares.len(), peers: known_peers },
+            facts: Facts {
+                state: paths.state,
+                shares: config.shares.len(),
+                peers: known_peers,
+                ui: config.admin.ui,
+            },
         })
     }
 }
