@@ -98,7 +98,7 @@ async function connect() {
     await call("GET", "/limits");
   } catch (error) {
     if (error.status === 401) return strangers();
-    find("link-state").textContent = "no answer; trying again";
+    find("link-state").textContent = `${error.status ? error.message : "no answer"}; trying again`;
     again = setTimeout(connect, 3000);
     return undefined;
   }
@@ -146,23 +146,30 @@ function progress(data) {
   return summary();
 }
 
-const asking = new Set();
+// Downloads that are being asked for, and whether they are to be asked for once more.
+const asking = new Map();
 
 async function refresh(id) {
-  // One question at a time for each; what happens meanwhile is asked for once more.
-  if (!id || asking.has(id)) return;
-  asking.add(id);
-  try {
+  // One question at a time for each, and a pause before it, in which more may happen.
+  if (!id) return undefined;
+  if (asking.has(id)) return void asking.set(id, true);
+  do {
+    asking.set(id, false);
     await new Promise((resolve) => { setTimeout(resolve, 50); });
-    asking.delete(id);
-    show(await call("GET", `/downloads/${id}`));
-  } catch (error) {
-    if (error.status === 404) remove(id);
-    else if (error.status === 401) strangers();
-  } finally {
-    asking.delete(id);
-    summary();
-  }
+    // What happened in the pause is in the answer.
+    asking.set(id, false);
+    try {
+      show(await call("GET", `/downloads/${id}`));
+    } catch (error) {
+      if (error.status === 404) remove(id);
+      else if (error.status === 401) {
+        asking.delete(id);
+        return strangers();
+      }
+    }
+  } while (asking.get(id));
+  asking.delete(id);
+  return summary();
 }
 
 // ---- what is seen ----
