@@ -236,7 +236,7 @@ fn to_ask(listen: SocketAddr) -> SocketAddr {
 fn is_ours(base: &str, listen: &[SocketAddr]) -> bool {
     let Ok(base) = Url::parse(base) else { return false };
     let ip = match base.host() {
-        Some(Host::Domain(name)) if name == "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        Some(Host::Domain("localhost")) => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         Some(Host::Ipv4(ip)) => Some(ip.into()),
         Some(Host::Ipv6(ip)) => Some(ip.into()),
         _ => None,

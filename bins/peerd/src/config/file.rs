@@ -278,7 +278,7 @@ fn hide_values(place: Place) -> Place {
 /// Whether this could stand left of `=`: not the inside of a text or a list that began on a line before.
 fn looks_like_key(text: &str) -> bool {
     let quotes = text.matches(['"', '\'']).count();
-    quotes % 2 == 0 && text.chars().all(|c| c.is_ascii_alphanumeric() || " \t_-.[]\"'".contains(c))
+    quotes.is_multiple_of(2) && text.chars().all(|c| c.is_ascii_alphanumeric() || " \t_-.[]\"'".contains(c))
 }
 
 fn floor_boundary(text: &str, at: usize) -> usize {
