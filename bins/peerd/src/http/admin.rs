@@ -1,5 +1,6 @@
 //! The admin API: the queue and the health of this daemon, for its owner alone.
 
+mod admission;
 mod content;
 mod description;
 mod document;
@@ -13,6 +14,7 @@ mod limits;
 mod page;
 mod peers;
 mod repeats;
+mod routes;
 mod session;
 mod system;
 
@@ -21,19 +23,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HeaderValue, LOCATION};
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use retry_kit::SharedClock;
 use serde_json::json;
-use tokio::time::Instant;
 
 use self::document::Document;
 use self::repeats::Repeats;
-use self::session::{Login, Session, Sessions};
+use self::routes::{Route, routes};
+use self::session::{Session, Sessions};
 use super::ConnectionInfo;
-use super::auth::{Caller, Keys, Refusal};
+use super::auth::Keys;
 use super::body::{self, Body};
-use super::failed_limit::{FailedLimit, too_many_wrong_keys};
+use super::failed_limit::FailedLimit;
 use super::page::Query;
 use super::problem::Problem;
 use super::router::{Match, Params, Router};
@@ -47,6 +49,7 @@ use crate::metrics::{self, Metrics};
 
 pub use hosts::AllowedHosts;
 pub use limits::Limits;
+pub use routes::addresses;
 pub use system::{Started, System};
 
 /// Everything the admin listener answers.
@@ -92,110 +95,6 @@ pub struct AdminOptions {
     pub allowed_hosts: AllowedHosts,
     /// Whether the web page is there.
     pub ui: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Route {
-    Health,
-    Ready,
-    Metrics,
-    List,
-    Add,
-    Show,
-    History,
-    Patch,
-    Delete,
-    Pause,
-    Resume,
-    Retry,
-    Cancel,
-    Content,
-    Import,
-    Imports,
-    TestImport,
-    Events,
-    Limits,
-    SetLimits,
-    Shares,
-    Rescan,
-    System,
-    Reload,
-    Peers,
-    AddPeer,
-    ShowPeer,
-    RemovePeer,
-    PeerItems,
-    TestPeer,
-    Keys,
-    CreateKey,
-    RevokeKey,
-    LogIn,
-    LogOut,
-    Link,
-    Description,
-    Page(page::File),
-}
-
-impl Route {
-    /// Probes ask under whatever name the network gave us, and learn nothing worth a key.
-    fn is_probe(self) -> bool {
-        matches!(self, Self::Health | Self::Ready)
-    }
-
-    /// The page is the same for everybody and holds nothing of ours; a log-in brings its own key.
-    fn is_open(self) -> bool {
-        matches!(self, Self::Page(_) | Self::LogIn)
-    }
-}
-
-/// Every address there is.
-fn routes() -> Router<Route> {
-    Router::new()
-        .get("/", Route::Page(page::File::Page))
-        .get("/ui.css", Route::Page(page::File::Style))
-        .get("/ui.js", Route::Page(page::File::Script))
-        .get("/healthz", Route::Health)
-        .get("/readyz", Route::Ready)
-        .get("/metrics", Route::Metrics)
-        .get("/api/v1/downloads", Route::List)
-        .on(Method::POST, "/api/v1/downloads", Route::Add)
-        .get("/api/v1/downloads/{id}", Route::Show)
-        .get("/api/v1/downloads/{id}/history", Route::History)
-        .get("/api/v1/downloads/{id}/content", Route::Content)
-        .on(Method::PATCH, "/api/v1/downloads/{id}", Route::Patch)
-        .on(Method::DELETE, "/api/v1/downloads/{id}", Route::Delete)
-        .on(Method::POST, "/api/v1/downloads/{id}/pause", Route::Pause)
-        .on(Method::POST, "/api/v1/downloads/{id}/resume", Route::Resume)
-        .on(Method::POST, "/api/v1/downloads/{id}/retry", Route::Retry)
-        .on(Method::POST, "/api/v1/downloads/{id}/cancel", Route::Cancel)
-        .on(Method::POST, "/api/v1/downloads/{id}/import", Route::Import)
-        .get("/api/v1/imports", Route::Imports)
-        .on(Method::POST, "/api/v1/imports/{name}/test", Route::TestImport)
-        .get("/api/v1/events", Route::Events)
-        .get("/api/v1/limits", Route::Limits)
-        .on(Method::PUT, "/api/v1/limits", Route::SetLimits)
-        .get("/api/v1/shares", Route::Shares)
-        .on(Method::POST, "/api/v1/shares/{name}/rescan", Route::Rescan)
-        .get("/api/v1/peers", Route::Peers)
-        .on(Method::POST, "/api/v1/peers", Route::AddPeer)
-        .get("/api/v1/peers/{name}", Route::ShowPeer)
-        .on(Method::DELETE, "/api/v1/peers/{name}", Route::RemovePeer)
-        .get("/api/v1/peers/{name}/items", Route::PeerItems)
-        .on(Method::POST, "/api/v1/peers/{name}/test", Route::TestPeer)
-        .get("/api/v1/keys", Route::Keys)
-        .on(Method::POST, "/api/v1/keys", Route::CreateKey)
-        .on(Method::DELETE, "/api/v1/keys/{name}", Route::RevokeKey)
-        .on(Method::POST, "/api/v1/session", Route::LogIn)
-        .on(Method::DELETE, "/api/v1/session", Route::LogOut)
-        .on(Method::POST, "/api/v1/session/link", Route::Link)
-        .get("/api/v1/system", Route::System)
-        .on(Method::POST, "/api/v1/system/reload", Route::Reload)
-        .get("/api/v1/openapi.json", Route::Description)
-}
-
-/// Every address there is, as method and pattern.
-pub fn addresses() -> Vec<(Method, String)> {
-    routes().table()
 }
 
 impl AdminApi {
@@ -274,63 +173,6 @@ impl AdminApi {
             Match::MethodNotAllowed(allow) => Err(Problem::method_not_allowed(allow)),
             Match::NotFound => Err(Problem::not_found()),
         }
-    }
-
-    /// Lets probes pass; everything else needs an allowed name, and the key or a session that stands for it. Returns
-    /// the session, if it was that.
-    fn admit(
-        &self,
-        route: Option<Route>,
-        request: &Request<Incoming>,
-        connection: &ConnectionInfo,
-    ) -> Result<Option<Session>, Problem> {
-        if route.is_some_and(Route::is_probe) {
-            return Ok(None);
-        }
-        let (method, headers) = (request.method(), request.headers());
-        self.allowed_hosts.check(headers)?;
-        if route.is_some_and(Route::is_open) {
-            return session::same_origin(method, headers, false).map(|()| None);
-        }
-        if route == Some(Route::Metrics) && !self.metrics_key.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
-        let refusal = match self.keys.authenticate(headers) {
-            // Nobody sends our key by accident, wherever the page is from.
-            Ok(Caller::Key(_)) => return Ok(None),
-            Ok(Caller::Anyone) => return session::same_origin(method, headers, false).map(|()| None),
-            Err(refusal) => refusal,
-        };
-        match self.sessions.vouch_for(headers, connection.local.port()) {
-            Some(session) if refusal == Refusal::Missing => {
-                session::same_origin(method, headers, true).map(|()| Some(session))
-            }
-            _ => Err(self.refuse(refusal, connection)),
-        }
-    }
-
-    fn refuse(&self, refusal: Refusal, connection: &ConnectionInfo) -> Problem {
-        self.count_refusal();
-        match refusal {
-            Refusal::Wrong => self.count_wrong_key(connection).err().unwrap_or_else(|| refusal.problem()),
-            _ => refusal.problem(),
-        }
-    }
-
-    fn count_refusal(&self) {
-        self.metrics.auth_failures.get_or_create(&metrics::Listener { listener: "admin".into() }).inc();
-    }
-
-    /// Counts a wrong key of this address.
-    ///
-    /// # Errors
-    /// 429 when there were too many before.
-    fn count_wrong_key(&self, connection: &ConnectionInfo) -> Result<(), Problem> {
-        let (client, now) = (connection.peer.ip(), Instant::now());
-        self.failed_limit.check(client, now).map_err(too_many_wrong_keys)?;
-        self.failed_limit.failed(client, now);
-        tracing::info!(%client, "refused a wrong key for the admin API");
-        Ok(())
     }
 
     async fn dispatch(
@@ -412,29 +254,6 @@ impl AdminApi {
         let fingerprint = new.fingerprint();
         let adding = async move { downloads::add(&downloads, &imports, new).await };
         self.repeats.once(&headers, fingerprint, adding).await
-    }
-
-    async fn log_in(
-        &self,
-        request: Request<Incoming>,
-        connection: &ConnectionInfo,
-    ) -> Result<Response<Body>, Problem> {
-        let headers = request.headers().clone();
-        let shown = Document::read(request).await?;
-        let port = connection.local.port();
-        self.sessions.log_in(&self.keys, &headers, port, shown).map_err(|login| match login {
-            Login::Refused(refusal) => self.refuse(refusal, connection),
-            Login::SpentLink => {
-                self.count_refusal();
-                if let Err(problem) = self.count_wrong_key(connection) {
-                    return problem;
-                }
-                let title = "The link was used before, or is too old";
-                Problem::new(StatusCode::UNAUTHORIZED, "link-spent", title)
-                    .with_detail("get a new one with: peerd ui")
-            }
-            Login::Unreadable(problem) => problem,
-        })
     }
 
     fn shares(&self) -> Response<Body> {
