@@ -197,7 +197,10 @@ pub fn main() -> ExitCode {
 
 /// The command line itself, for manuals and completions.
 pub fn command() -> clap::Command {
-    let mut command = Cli::command();
+    built(Cli::command())
+}
+
+fn built(mut command: clap::Command) -> clap::Command {
     // Only now have the options every command takes reached every command.
     command.build();
     for name in WITHOUT_DAEMON {
@@ -228,7 +231,7 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
 }
 
 fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    let mut command = without_empty_variables(command());
+    let mut command = built(without_empty_variables(Cli::command()));
     let mut matches = command.try_get_matches_from_mut(arguments)?;
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
