@@ -1,8 +1,8 @@
 //! What a crash left, put right before anything else runs.
 //!
 //! Rows that were being downloaded go back in line; the engine resumes them at their recorded ranges. A part that
-//! outlived its cancelled row is deleted. Rows whose file was whole and about to be published get a worker at once,
-//! and the engine goes by what stands on the disk:
+//! outlived its cancelled row is deleted. Rows whose file was whole and about to be published get a worker at once
+//! (where downloads are disabled they stay as they are), and the engine goes by what stands on the disk:
 //!
 //! | part | target | then |
 //! |---|---|---|
@@ -14,13 +14,15 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use download_registry::{DownloadState, Part, Recovered, Registry, StorageError};
+use download_registry::{Claim, DownloadState, Part, Recovered, Registry, StorageError, WorkerError};
+use retry_kit::Permit;
 
-use super::{LEASE, OWNER, Shared, orders, scheduler};
+use super::{LEASE, OWNER, RENEW, Shared, orders, scheduler};
 use crate::events::{Step, Why};
 
 /// Repairs the queue. Runs once, under the lock of the state directory, before anything else changes a row.
@@ -60,16 +62,43 @@ fn settle(shared: &Arc<Shared>, recovered: Recovered) {
     for id in &recovered.requeued {
         shared.tell(*id, Step::Queued(Why::Recovered));
     }
+    if !shared.settings().enabled {
+        // Nothing is touched. The claims run out by themselves, and the next process takes these rows back.
+        return;
+    }
     for claim in recovered.finalizing {
         tracing::info!(download_id = claim.download.id.get(), "whole and perhaps published: to be finished");
         let shared = Arc::clone(shared);
         shared.tasks.clone().spawn(async move {
             // Its lease runs out otherwise, and the next look takes it back.
-            if wait_for_the_disk(&shared).await {
-                let permit = shared.permits.acquire(i32::MAX).await;
+            if wait_for_the_disk(&shared).await
+                && let Some(permit) = wait_for_a_permit(&shared, &claim).await
+            {
                 scheduler::start(&shared, claim, permit);
             }
         });
+    }
+}
+
+/// Waits for the right to run, and holds the lease meanwhile: the row would be taken back once more with every minute
+/// in line. `None` when somebody else has it now, or the service stops.
+async fn wait_for_a_permit(shared: &Shared, claim: &Claim) -> Option<Permit> {
+    let mut permit = pin!(shared.permits.acquire(i32::MAX));
+    loop {
+        tokio::select! {
+            biased;
+            () = shared.shutdown.cancelled() => return None,
+            permit = &mut permit => return Some(permit),
+            () = shared.clock.sleep(RENEW) => {}
+        }
+        let until = shared.now().saturating_add(LEASE);
+        match shared.registry.renew(&claim.fence, until).await {
+            Ok(_) => {}
+            Err(WorkerError::Fenced { .. }) => return None,
+            Err(error) => {
+                tracing::warn!(download_id = claim.download.id.get(), %error, "the lease could not be renewed");
+            }
+        }
     }
 }
 

@@ -1,17 +1,19 @@
 //! The service on a clock that moves only when told to, with a real registry and a real peer on loopback.
 
 mod lookout;
+mod recovery;
 mod upkeep;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use download_registry::{
-    ClaimRequest, Digests, Download, DownloadState, Identity, NewDownload, Options, Priority,
+    Claim, ClaimRequest, Digests, Download, DownloadState, Identity, NewDownload, Options, Priority, Total,
+    TotalSource,
 };
 use resume_fetch::{ReqwestTransport, Transport};
 use retry_kit::{Clock, ManualClock, TokioClock};
-use scripted_peer::{Answer, Gate, Representation, ScriptedPeer};
+use scripted_peer::{Answer, Gate, Representation, ScriptedPeer, seeded_bytes};
 
 use super::*;
 use crate::config::{Config, Overrides, Sources};
@@ -78,6 +80,11 @@ impl Service {
 
     /// Puts a row in line that fetches `/m` of bob, without a word to the scheduler.
     pub(super) async fn enqueue(&self) -> DownloadId {
+        self.enqueue_for(None).await
+    }
+
+    /// The same, to be imported by this one.
+    async fn enqueue_for(&self, import: Option<&str>) -> DownloadId {
         self.bob.serve("/m", Representation::seeded(7, 5000).etag("\"m\""));
         let path = |name: &str| Some(self.dir.path().join("state").join(name).to_str().unwrap().to_owned());
         let new = NewDownload {
@@ -92,9 +99,30 @@ impl Service {
             identity: Identity::default(),
             digests: Digests::default(),
             limit_down: None,
-            import: None,
+            import: import.map(str::to_owned),
         };
         self.downloads.registry().enqueue(&new, self.downloads.shared.now()).await.unwrap().id
+    }
+
+    /// A row of bob's whose bytes are all on record, claimed by nobody who works on it. There is no file of it yet.
+    pub(super) async fn sealed_claim(&self) -> Claim {
+        let (shared, registry) = (&self.downloads.shared, self.downloads.registry());
+        self.enqueue().await;
+        let request = ClaimRequest { owner: OWNER, now: shared.now(), lease_for: LEASE, exclude_peers: &[] };
+        let claim = registry.claim_next(&request).await.unwrap().unwrap();
+        let total = Total { bytes: 5000, source: TotalSource::ContentRange };
+        let identity = Identity { total: Some(total), validator: Some("\"m\"".to_owned()) };
+        registry.begin_generation(&claim.fence, &identity, None, shared.now()).await.unwrap();
+        registry.record_durable(&claim.fence, 1, &[0..5000; 1], shared.now()).await.unwrap();
+        registry.seal(&claim.fence, shared.now()).await.unwrap();
+        claim
+    }
+
+    /// Such a row whose worker was lost before the file got its name.
+    async fn sealed(&self) -> DownloadId {
+        let id = self.sealed_claim().await.download.id;
+        std::fs::write(self.dir.path().join("state/incomplete/m.part"), seeded_bytes(7, 0..5000)).unwrap();
+        id
     }
 
     /// A row that is being fetched: bob has sent 100 bytes of it and holds the rest back.

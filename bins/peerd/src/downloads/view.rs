@@ -111,7 +111,7 @@ impl DownloadView {
         };
         let mut error = row.error.map(|error| ErrorView { kind: error.kind, message: error.message });
         let mut state = row.state;
-        if !enabled && matches!(state, DownloadState::Queued | DownloadState::Waiting) {
+        if !enabled && state.is_live() && state != DownloadState::Paused {
             state = DownloadState::Paused;
             let message = "downloads are disabled in the configuration".to_owned();
             error = Some(ErrorView { kind: "disabled".to_owned(), message });

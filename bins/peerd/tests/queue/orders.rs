@@ -202,3 +202,24 @@ async fn with_downloads_disabled_rows_are_kept_and_shown_as_paused() {
     daemon.until_state(staged.id, "completed").await;
     assert_eq!(peer.requests(&path)[0].asked(), Some((1000, None)));
 }
+
+#[tokio::test]
+async fn with_downloads_disabled_a_whole_part_is_not_published_before_they_are_enabled() {
+    let peer = ScriptedPeer::start().await;
+    offer(&peer, "m", 7, MIB);
+    let home = home_with(&peer, json!({ "enabled": false }));
+    let stage = Stage { item: "m", seed: 7, total: MIB, durable: MIB, left: Left::Finalizing, blake3: None };
+    let staged = stage.set(&home).await;
+    seeded_file(&staged.part, 7, MIB);
+    let daemon = home.start().await;
+    let row = daemon.row(staged.id).await;
+    assert_eq!((&row["state"], &row["error"]["kind"]), (&json!("paused"), &json!("disabled")));
+    // It ends only when whatever it began has ended.
+    daemon.terminate().await;
+    assert_same_bytes(&staged.part, 7, MIB);
+    assert!(!staged.target.exists());
+    let home = home.with(json!({ "downloads": { "enabled": true } }));
+    let daemon = home.start().await;
+    daemon.until_state(staged.id, "completed").await;
+    assert_same_bytes(&staged.target, 7, MIB);
+}

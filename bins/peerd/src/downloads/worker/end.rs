@@ -275,28 +275,20 @@ mod tests {
     use std::io;
     use std::sync::Arc;
 
-    use download_registry::{ClaimRequest, Identity, Total, TotalSource};
     use scripted_peer::seeded_bytes;
 
     use super::*;
+    use crate::downloads::LEASE;
     use crate::downloads::tests::Service;
-    use crate::downloads::{LEASE, OWNER};
 
     #[tokio::test]
     async fn a_file_whose_name_could_not_be_synced_is_completed_by_the_next_look_at_it() {
         let service = Service::start().await;
         // The scheduler, the watch over leases and the upkeep rest; nobody tells them of the row.
         service.clock.wait_for_sleepers(3).await;
-        let id = service.enqueue().await;
+        let claim = service.sealed_claim().await;
+        let id = claim.download.id;
         let (shared, registry) = (Arc::clone(&service.downloads.shared), service.downloads.registry());
-        let request = ClaimRequest { owner: OWNER, now: shared.now(), lease_for: LEASE, exclude_peers: &[] };
-        let claim = registry.claim_next(&request).await.unwrap().unwrap();
-        let total = Total { bytes: 5000, source: TotalSource::ContentRange };
-        let identity = Identity { total: Some(total), validator: Some("\"m\"".to_owned()) };
-        let fence = claim.fence;
-        registry.begin_generation(&fence, &identity, None, shared.now()).await.unwrap();
-        registry.record_durable(&fence, 1, &[0..5000; 1], shared.now()).await.unwrap();
-        registry.seal(&fence, shared.now()).await.unwrap();
         // The rename was seen, and the sync of the directory failed.
         let target = service.dir.path().join("state/completed/m");
         std::fs::write(&target, seeded_bytes(7, 0..5000)).unwrap();
