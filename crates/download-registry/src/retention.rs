@@ -11,13 +11,19 @@ impl Registry {
     /// Removes up to `limit` published or cancelled rows that last changed before `before`, and returns how many.
     ///
     /// Their history goes with them. Failed rows stay: they may own a part file; [`delete`](Self::delete) removes one.
-    /// Rows an importer is to take stay until it said something about them. Call it again until it returns less than `limit`;
-    /// small bites leave room for others.
-    pub async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StorageError> {
+    /// Rows an importer is to take stay until it said something about them; one whose `import` is `nobody` asks for no
+    /// importer, and waits for none. Call it again until it returns less than `limit`; small bites leave room for others.
+    pub async fn prune(
+        &self,
+        before: Timestamp,
+        limit: u32,
+        nobody: Option<&str>,
+    ) -> Result<u64, StorageError> {
+        let nobody = nobody.map(str::to_owned);
         self.write(move |db| {
             Box::pin(async move {
-                let pruned =
-                    sqlx::query(PRUNE).bind(before.as_millis()).bind(limit).execute(&mut *db).await?;
+                let prune = sqlx::query(PRUNE).bind(before.as_millis()).bind(limit).bind(nobody);
+                let pruned = prune.execute(&mut *db).await?;
                 if pruned.rows_affected() > 0 {
                     // Gives the pages back to the disk a few at a time.
                     sqlx::query("PRAGMA incremental_vacuum(200)").fetch_all(db).await?;
@@ -47,6 +53,6 @@ pub(crate) const PRUNE: &str = "
     DELETE FROM download WHERE id IN (
         SELECT id FROM download INDEXED BY download_finished
         WHERE state IN ('completed', 'imported', 'cancelled') AND updated_at < ?1
-            AND (state <> 'completed' OR import IS NULL OR import_state IS NOT NULL)
+            AND (state <> 'completed' OR import IS NULL OR import = ?3 OR import_state IS NOT NULL)
         ORDER BY updated_at
         LIMIT ?2)";

@@ -82,11 +82,15 @@ async fn old_rows_go_a_few_at_a_time_oldest_first_and_failed_ones_stay() {
     let cancelled = f.enqueue("cancelled").await;
     f.registry.cancel(cancelled.id, at(2)).await.unwrap();
 
-    assert_eq!(f.registry.prune(at(2), 10).await.unwrap(), 0, "changed at that very moment is not before it");
-    assert_eq!(f.registry.prune(at(5), 1).await.unwrap(), 1);
+    assert_eq!(
+        f.registry.prune(at(2), 10, None).await.unwrap(),
+        0,
+        "changed at that very moment is not before it"
+    );
+    assert_eq!(f.registry.prune(at(5), 1, None).await.unwrap(), 1);
     assert!(f.registry.get(cancelled.id).await.unwrap().is_none(), "the oldest change goes first");
-    assert_eq!(f.registry.prune(at(5), 2).await.unwrap(), 2);
-    assert_eq!(f.registry.prune(at(5), 2).await.unwrap(), 1);
+    assert_eq!(f.registry.prune(at(5), 2, None).await.unwrap(), 2);
+    assert_eq!(f.registry.prune(at(5), 2, None).await.unwrap(), 1);
     let left: Vec<_> = f.registry.list(&Default::default()).await.unwrap().items;
     assert_eq!(left.iter().map(|row| row.state).collect::<Vec<_>>(), [S::Failed, S::ImportQueued]);
     assert!(f.registry.check().await.unwrap().is_empty());
@@ -101,9 +105,9 @@ async fn a_row_whose_import_is_pending_is_not_pruned() {
     };
     let (unasked, refused) = (published("unasked").await, published("refused").await);
     f.registry.import_queued(refused, "asked", at(1)).await.unwrap();
-    assert_eq!(f.registry.prune(at(9), 10).await.unwrap(), 0);
+    assert_eq!(f.registry.prune(at(9), 10, None).await.unwrap(), 0);
     f.registry.import_failed(refused, "not a film", at(2)).await.unwrap();
-    assert_eq!(f.registry.prune(at(9), 10).await.unwrap(), 1);
+    assert_eq!(f.registry.prune(at(9), 10, None).await.unwrap(), 1);
     assert!(
         f.registry.get(unasked).await.unwrap().is_some() && f.registry.get(refused).await.unwrap().is_none()
     );

@@ -312,7 +312,7 @@ async fn a_closed_registry_says_so() {
     let other = f.registry.clone();
     f.registry.close().await;
     let read = other.get(download_registry::DownloadId::new(1)).await.unwrap_err();
-    let write = other.prune(at(0), 1).await.unwrap_err();
+    let write = other.prune(at(0), 1, None).await.unwrap_err();
     assert_eq!((read.kind(), write.kind()), (StorageErrorKind::Closed, StorageErrorKind::Closed));
     other.close().await;
 }

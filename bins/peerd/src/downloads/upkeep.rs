@@ -9,6 +9,7 @@ use std::time::Duration;
 use download_registry::{StorageError, Timestamp};
 
 use super::Shared;
+use crate::config::NO_IMPORTER;
 
 /// Looks after the registry until the service stops.
 pub(super) async fn run(shared: Arc<Shared>) {
@@ -18,7 +19,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
         if shared.shutdown.run_until_cancelled(timer).await.is_none() {
             return;
         }
-        if let Err(error) = forget_the_past(&shared).await {
+        if let Err(error) = forget_the_past(&shared, shared.now()).await {
             tracing::warn!(error = %resume_fetch::describe(&error), "old downloads cannot be forgotten; trying again");
         }
         let now = shared.now();
@@ -34,17 +35,20 @@ pub(super) async fn run(shared: Arc<Shared>) {
 }
 
 /// Removes what changed last longer ago than history is kept, a few rows at a time so that others get their turn.
-async fn forget_the_past(shared: &Shared) -> Result<(), StorageError> {
+pub(super) async fn forget_the_past(shared: &Shared, now: Timestamp) -> Result<(), StorageError> {
     let Some(keep) = shared.settings().keep_history else { return Ok(()) };
-    let before = earlier(shared.now(), keep);
+    let before = earlier(now, keep);
     let mut forgotten = 0;
     let outcome = loop {
-        match shared.registry.prune(before, BITE).await {
-            Ok(gone) => forgotten += gone,
+        match shared.registry.prune(before, BITE, Some(NO_IMPORTER)).await {
+            Ok(gone) => {
+                forgotten += gone;
+                // A bite that is not full was the last.
+                if gone < u64::from(BITE) || shared.shutdown.is_cancelled() {
+                    break Ok(());
+                }
+            }
             Err(error) => break Err(error),
-        }
-        if !forgotten.is_multiple_of(u64::from(BITE)) || forgotten == 0 || shared.shutdown.is_cancelled() {
-            break Ok(());
         }
     };
     if forgotten > 0 {

@@ -11,6 +11,14 @@ async fn called_off(service: &Service, name: &str) -> DownloadId {
     id
 }
 
+/// What upkeep does when so many days have gone by.
+async fn look_back_after(service: &Service, days: u64) {
+    let shared = &service.downloads.shared;
+    let then = shared.now().saturating_add(Duration::from_secs(days * 24 * 3600));
+    let look = super::super::upkeep::forget_the_past(shared, then);
+    tokio::time::timeout(Duration::from_secs(60), look).await.expect("an end").unwrap();
+}
+
 impl Service {
     async fn is_known(&self, id: DownloadId) -> bool {
         self.downloads.registry().get(id).await.unwrap().is_some()
@@ -62,9 +70,39 @@ async fn rows_that_were_over_long_ago_are_forgotten_and_their_files_stay() {
 }
 
 #[tokio::test]
+async fn as_many_old_rows_as_fill_the_last_bite_are_no_reason_to_look_for_ever() {
+    for rows in [200, 400] {
+        let service = Service::start().await;
+        let mut last = None;
+        for n in 0..rows {
+            last = Some(called_off(&service, &n.to_string()).await);
+        }
+        look_back_after(&service, 91).await;
+        assert!(!service.is_known(last.unwrap()).await, "{rows}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_nobody_is_to_import_is_forgotten_and_one_an_importer_has_yet_to_answer_for_is_not() {
+    let service = Service::start().await;
+    let mut rows = Vec::new();
+    for import in [None, Some(crate::config::NO_IMPORTER), Some("radarr")] {
+        let id = service.enqueue_for(import).await;
+        service.downloads.shared.wake.notify_one();
+        service.until(id, DownloadState::Completed).await;
+        std::fs::remove_file(service.dir.path().join("state/completed/m")).unwrap();
+        rows.push((id, import));
+    }
+    look_back_after(&service, 91).await;
+    for (id, import) in rows {
+        assert_eq!(service.is_known(id).await, import == Some("radarr"), "{import:?}");
+    }
+}
+
+#[tokio::test]
 async fn with_a_history_of_zero_nothing_is_ever_forgotten() {
     let service = Service::start_with("keep_history = \"0s\"").await;
     let id = called_off(&service, "old").await;
-    service.live_for(100).await;
+    look_back_after(&service, 10_000).await;
     assert!(service.is_known(id).await);
 }
