@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use download_registry::{DownloadState, ListError, ListQuery, Problem};
 use resume_fetch::{AttemptError, FetchErrorKind};
+use tokio::sync::Notify;
 
 use super::peers::{Change, News, PeerError};
 use super::{Peer, Shared};
@@ -33,13 +34,13 @@ impl Shared {
             }
             None => {}
         }
-        if heard.to_be_watched && self.settings().enabled {
-            self.send_for(name);
+        if let Some(watch) = heard.to_be_watched.filter(|_| self.settings().enabled) {
+            self.send_for(name, watch);
         }
     }
 
-    fn send_for(self: &Arc<Self>, peer: &str) {
-        self.tasks.spawn(look_for(Arc::clone(self), peer.to_owned()));
+    fn send_for(self: &Arc<Self>, peer: &str, watch: Arc<Notify>) {
+        self.tasks.spawn(look_for(Arc::clone(self), peer.to_owned(), watch));
     }
 
     /// Lets rows go on that wait because nobody was there.
@@ -64,6 +65,15 @@ impl Shared {
         self.settings().retry.backoff.delay(look, &mut self.rng()).max(SHORTEST)
     }
 
+    async fn wait_out(&self, pause: Duration, watch: &Notify) -> Waited {
+        tokio::select! {
+            biased;
+            () = self.shutdown.cancelled() => Waited::Stopped,
+            () = watch.notified() => Waited::Woken,
+            () = self.clock.sleep(pause) => Waited::Out,
+        }
+    }
+
     async fn wants_something_of(&self, peer: &str) -> Result<bool, ListError> {
         let live = DownloadState::ALL
             .into_iter()
@@ -74,28 +84,36 @@ impl Shared {
     }
 }
 
+/// How a pause ended.
+enum Waited {
+    Out,
+    /// Before its time: the peer has moved, or is gone from the directory.
+    Woken,
+    Stopped,
+}
+
 /// Looks for a peer until it is back, or gone from the directory.
-async fn look_for(shared: Arc<Shared>, name: String) {
-    while let Some((peer, look)) = shared.peers.next_look(&name) {
+async fn look_for(shared: Arc<Shared>, name: String, watch: Arc<Notify>) {
+    while let Some(look) = shared.peers.next_look(&name, &watch) {
         let pause = match look {
             // Only a doubt: a look settles it.
             0 => Duration::ZERO,
             look => shared.pause_before(look),
         };
-        if shared.shutdown.run_until_cancelled(shared.clock.sleep(pause)).await.is_none() {
-            return;
+        match shared.wait_out(pause, &watch).await {
+            Waited::Out => {}
+            Waited::Woken => continue,
+            Waited::Stopped => return,
         }
         if look > 0 && !shared.wants_something_of(&name).await.unwrap_or(true) {
             // Nobody asked for it. Whoever adds a row asks by themselves.
-            let rest = shared.clock.sleep(NOBODY_ASKS);
-            if shared.shutdown.run_until_cancelled(rest).await.is_none() {
-                return;
+            match shared.wait_out(NOBODY_ASKS, &watch).await {
+                Waited::Out | Waited::Woken => continue,
+                Waited::Stopped => return,
             }
-            continue;
         }
-        if shared.peers.get(&name).is_none_or(|now| !Arc::ptr_eq(&now, &peer)) {
-            continue;
-        }
+        // As it is now: its key or limits may have changed meanwhile.
+        let Some(peer) = shared.peers.get(&name) else { return };
         let found = shared.shutdown.run_until_cancelled(shared.peers.look(&peer)).await;
         match found {
             None => return,

@@ -53,16 +53,16 @@ struct Known {
     health: Health,
     /// Why it is away, or was the last time.
     reason: String,
-    /// Somebody looks for it already.
-    watched: bool,
+    /// Wakes whoever looks for it, if anybody does.
+    watch: Option<Arc<Notify>>,
 }
 
 /// What comes of news about a peer.
 pub(super) struct Heard {
     /// What others are to be told.
     pub(super) change: Option<Change>,
-    /// It is missed, and nobody looks for it yet: whoever hears this is to.
-    pub(super) to_be_watched: bool,
+    /// It is missed, and nobody looks for it yet: whoever hears this is to, and is woken by this.
+    pub(super) to_be_watched: Option<Arc<Notify>>,
 }
 
 impl Peers {
@@ -108,8 +108,7 @@ impl Peers {
         }
         let peer = Peer::new(name, config, before.as_deref(), &self.shared.clock)?;
         match known.get_mut(name) {
-            // Whoever looks for it goes on, at its new address.
-            Some(known) => known.peer = Arc::new(peer),
+            Some(known) => known.become_another(peer),
             None => drop(known.insert(name.to_owned(), Known::new(peer))),
         }
         self.shared.changed.notify_one();
@@ -126,7 +125,12 @@ impl Peers {
 
     /// Forgets a peer; tells whether there was one. What runs with it goes on.
     pub fn remove(&self, name: &str) -> bool {
-        self.shared.known_mut().remove(name).is_some()
+        let gone = self.shared.known_mut().remove(name);
+        // Nobody is left to be looked for, also if one of that name comes again.
+        if let Some(watch) = gone.as_ref().and_then(|gone| gone.watch.as_ref()) {
+            watch.notify_one();
+        }
+        gone.is_some()
     }
 
     /// Whether a peer answered last; `None` as long as nobody has asked it anything.
@@ -150,20 +154,27 @@ impl Peers {
         if change == Some(Change::Down) {
             reason.clone_into(&mut known.reason);
         }
-        let to_be_watched = health.is_missed() && !std::mem::replace(&mut known.watched, health.is_missed());
+        let to_be_watched = (health.is_missed() && known.watch.is_none())
+            .then(|| Arc::clone(known.watch.insert(Arc::default())));
         Some(Heard { change, to_be_watched })
     }
 
-    /// The peer to look for, and the number of the look: 0 to settle a doubt. `None` ends the watch: it is not missed.
-    pub(super) fn next_look(&self, name: &str) -> Option<(Arc<Peer>, u32)> {
+    /// The number of the next look, 0 for one at once that settles a doubt. `None` ends this watch: it is not missed, or
+    /// not the peer that was.
+    pub(super) fn next_look(&self, name: &str, watch: &Arc<Notify>) -> Option<u32> {
         let mut known = self.shared.known_mut();
         let known = known.get_mut(name)?;
-        known.watched = known.health.is_missed();
+        if !known.watch.as_ref().is_some_and(|its| Arc::ptr_eq(its, watch)) {
+            return None;
+        }
         known.health = known.health.looking();
         match known.health {
-            Health::Down { looks } => Some((Arc::clone(&known.peer), looks)),
-            Health::Doubtful => Some((Arc::clone(&known.peer), 0)),
-            Health::Unknown | Health::Up { .. } => None,
+            Health::Down { looks } => Some(looks),
+            Health::Doubtful | Health::Moved => Some(0),
+            Health::Unknown | Health::Up { .. } => {
+                known.watch = None;
+                None
+            }
         }
     }
 
@@ -175,7 +186,19 @@ impl Peers {
 
 impl Known {
     fn new(peer: Peer) -> Self {
-        Self { peer: Arc::new(peer), health: Health::default(), reason: String::new(), watched: false }
+        Self { peer: Arc::new(peer), health: Health::default(), reason: String::new(), watch: None }
+    }
+
+    /// At another address it is as if nobody had asked it yet; who looks for it does so there, at once.
+    fn become_another(&mut self, peer: Peer) {
+        let moved = self.peer.config().url != peer.config().url;
+        self.peer = Arc::new(peer);
+        if moved {
+            self.health = self.health.moved();
+            if let Some(watch) = &self.watch {
+                watch.notify_one();
+            }
+        }
     }
 }
 
@@ -268,5 +291,35 @@ mod tests {
         peers.replace("carol", unusable).unwrap_err();
         assert_eq!(names(&peers), ["bob"]);
         assert!(peers.get("bob").unwrap().headers().is_empty());
+    }
+
+    #[test]
+    fn a_peer_has_one_who_looks_for_it_however_often_it_is_removed_and_added() {
+        let bob = config(json!({ "url": "http://bob.example/" }));
+        let peers = directory(&[("bob", bob.clone())]);
+        let missed = || peers.heard_of(&peers.get("bob").unwrap(), News::Unreachable, "").unwrap();
+        let first = missed().to_be_watched.unwrap();
+        assert!(missed().to_be_watched.is_none(), "one is enough");
+        assert_eq!(peers.next_look("bob", &first), Some(1));
+        peers.remove("bob");
+        peers.replace("bob", bob).unwrap();
+        let second = missed().to_be_watched.unwrap();
+        assert_eq!(peers.next_look("bob", &first), None, "the one it looked for is gone");
+        assert_eq!(peers.next_look("bob", &second), Some(1));
+        assert!(missed().to_be_watched.is_none(), "the end of the first is not the end of the second");
+    }
+
+    #[test]
+    fn what_was_heard_at_one_address_says_nothing_about_another() {
+        let at = |url: &str| config(json!({ "url": url }));
+        let peers = directory(&[("bob", at("http://one.example/"))]);
+        let watch = peers.heard_of(&peers.get("bob").unwrap(), News::Unreachable, "refused").unwrap();
+        assert_eq!((peers.is_up("bob"), peers.absent("bob").as_deref()), (Some(false), Some("refused")));
+        let slower = PeerConfig { limit_down: crate::config::ByteSize(1), ..at("http://one.example/") };
+        peers.replace("bob", slower).unwrap();
+        assert_eq!(peers.is_up("bob"), Some(false), "it is where it was");
+        peers.replace("bob", at("http://two.example/")).unwrap();
+        assert_eq!((peers.is_up("bob"), peers.absent("bob")), (None, None));
+        assert_eq!(peers.next_look("bob", &watch.to_be_watched.unwrap()), Some(0), "at once");
     }
 }

@@ -8,7 +8,8 @@
 //!     └────────────► Doubtful ────────────────────────┘
 //! ```
 //! Silence alone says little, a busy peer is silent as well: it makes a peer doubtful, which nobody is told, and a look
-//! decides.
+//! decides. What was heard at one address says nothing about another: a peer that moves is unknown again, and one that
+//! was down is looked for at once.
 
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,8 @@ pub(in crate::downloads) enum Health {
         /// Looks since it went down, counted on from the last time if that was a moment ago.
         looks: u32,
     },
+    /// It was down, as others were told, and has another address now that nobody has asked yet.
+    Moved,
 }
 
 /// What somebody who asked a peer can tell.
@@ -59,6 +62,9 @@ impl Health {
             (Self::Unknown | Self::Doubtful, News::Answered) => (Self::Up { looks: 0, since: now }, None),
             (Self::Up { .. }, News::Answered) => (self, None),
             (Self::Down { looks }, News::Answered) => (Self::Up { looks, since: now }, Some(Change::Up)),
+            (Self::Moved, News::Answered) => (Self::Up { looks: 0, since: now }, Some(Change::Up)),
+            // Down as before, and not for the same reason.
+            (Self::Moved, News::Unreachable | News::Silent) => (Self::Down { looks: 0 }, Some(Change::Down)),
             (Self::Unknown | Self::Up { .. }, News::Silent) => (Self::Doubtful, None),
             (Self::Up { looks, since }, News::Unreachable) => {
                 // One that comes and goes is looked for ever more seldom, so that it wakes nobody in vain.
@@ -81,15 +87,23 @@ impl Health {
         }
     }
 
+    /// What is known of a peer at another address.
+    pub(in crate::downloads) fn moved(self) -> Self {
+        match self {
+            Self::Down { .. } | Self::Moved => Self::Moved,
+            Self::Unknown | Self::Up { .. } | Self::Doubtful => Self::Unknown,
+        }
+    }
+
     /// Whether somebody should look: it is missed, or might be.
     pub(in crate::downloads) fn is_missed(self) -> bool {
-        matches!(self, Self::Down { .. } | Self::Doubtful)
+        matches!(self, Self::Down { .. } | Self::Doubtful | Self::Moved)
     }
 
     /// What monitoring is told; `None` as long as nobody knows.
     pub(in crate::downloads) fn is_up(self) -> Option<bool> {
         match self {
-            Self::Unknown => None,
+            Self::Unknown | Self::Moved => None,
             Self::Up { .. } | Self::Doubtful => Some(true),
             Self::Down { .. } => Some(false),
         }
@@ -124,6 +138,10 @@ mod tests {
             (down, unreachable, down, None, "known already"),
             (down, silent, down, None, "known already"),
             (down, answered, up, Some(Change::Up), "it is back"),
+            (down.moved(), answered, up, Some(Change::Up), "it is back, elsewhere"),
+            (down.moved(), unreachable, down, Some(Change::Down), "nor is it there"),
+            (down.moved(), silent, down, Some(Change::Down), "nor is it there"),
+            (up.moved(), answered, up, None, "it was never missed"),
         ] {
             assert_eq!(health.after(news, now), (expected, told), "{health:?}, {news:?}: {because}");
         }
@@ -148,6 +166,7 @@ mod tests {
             (Health::Up { looks: 3, since: now }, false, Some(true)),
             (Health::Doubtful, true, Some(true)),
             (Health::Down { looks: 3 }, true, Some(false)),
+            (Health::Moved, true, None),
         ] {
             assert_eq!((health.is_missed(), health.is_up()), (missed, shown), "{health:?}");
         }

@@ -56,3 +56,22 @@ async fn a_peer_that_was_removed_is_not_looked_for_any_more() {
     assert_eq!(service.pings_within(5).await, 0);
     assert_eq!(service.downloads.peers().is_up("bob"), None);
 }
+
+#[tokio::test]
+async fn a_peer_that_was_away_is_looked_for_at_its_new_address_at_once() {
+    let service = Service::start().await;
+    let before = service.downloads.shared.events.last();
+    service.missing_bob().await;
+    let elsewhere = ScriptedPeer::start().await;
+    let config = serde_json::from_value(serde_json::json!({ "url": elsewhere.url("/") })).unwrap();
+    // The time stands still.
+    assert!(service.downloads.peers().replace("bob", config).unwrap());
+    elsewhere.wait_for_finished("/ping", 1).await;
+    let events = &service.downloads.shared.events;
+    let mut told = events.after(before).unwrap();
+    while !told.text.contains("event: peer.up") {
+        events.beyond(told.seen).await;
+        told = events.after(before).unwrap();
+    }
+    assert_eq!(service.downloads.peers().is_up("bob"), Some(true));
+}
