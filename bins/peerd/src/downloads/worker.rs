@@ -5,7 +5,7 @@ mod name;
 mod source;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use download_registry::{
@@ -20,7 +20,7 @@ use self::end::{End, failed, unknown_peer};
 use super::ledger::RowLedger;
 use super::lookout::of_transfer;
 use super::peers::News;
-use super::{Engine, LEASE, Peer, RENEW, Running, Shared, disk};
+use super::{Engine, Intent, LEASE, Peer, RENEW, Running, Shared, disk};
 use crate::events::{Event, Step};
 use crate::failure::Failure;
 
@@ -257,7 +257,12 @@ impl Worker {
         let mut renewal = self.shared.clock.sleep(RENEW);
         let mut pause: Option<Sleep> = None;
         let (mut events_open, mut progress_open) = (true, true);
+        let mut told_to_stop = false;
         loop {
+            // Asked again whenever something happened: it may not be whole after all.
+            if told_to_stop && !engine.is_cancelled() && !self.finishes_first() {
+                engine.cancel();
+            }
             tokio::select! {
                 biased;
                 event = events.next(), if events_open => match event {
@@ -276,7 +281,7 @@ impl Worker {
                     self.catch_up();
                     return result;
                 }
-                () = stop.cancelled(), if !engine.is_cancelled() => engine.cancel(),
+                () = stop.cancelled(), if !told_to_stop => told_to_stop = true,
                 () = over(&mut pause) => pause = self.catch_up().then(|| self.shared.clock.sleep(PROGRESS_PAUSE)),
                 changed = progress.changed(), if progress_open => match changed {
                     Ok(()) => {
@@ -335,10 +340,17 @@ impl Worker {
 
     /// Shows where the transfer stands, and counts what came in.
     fn show(&mut self, progress: Progress) {
-        let new = progress.written.saturating_sub(self.counted);
+        // Bytes that were lost are less than was counted; they come in again and count again.
+        let before = std::mem::replace(&mut self.counted, progress.written);
+        let new = progress.written.saturating_sub(before);
         if new > 0 {
-            self.counted = progress.written;
             self.tell(Step::Received(new));
+        }
+        if self.row.state == DownloadState::Finalizing
+            && progress.total.is_some_and(|all| progress.durable < all)
+        {
+            // Not whole after all: the engine has opened the row again.
+            self.row.state = DownloadState::Downloading;
         }
         self.progress.send_replace(Some(progress));
         self.untold = Some(progress).filter(|_| self.started);
@@ -352,6 +364,16 @@ impl Worker {
             self.told = news;
         }
         news.is_some()
+    }
+
+    /// Whether an order to make room can wait for the end: a file about to get its name needs no room and little time,
+    /// and a row that stopped there would be nobody's until its lease is over.
+    fn finishes_first(&self) -> bool {
+        matches!(self.intent(), Intent::MakeRoom | Intent::Yield) && self.is_finalizing()
+    }
+
+    fn intent(&self) -> Intent {
+        *self.running.intent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, step: Step<'_>) {

@@ -1,7 +1,6 @@
 //! How a row leaves its worker: what an end means, and the line in the registry that says so.
 
 use std::path::Path;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use download_registry::{
@@ -84,8 +83,11 @@ impl Worker {
             FetchErrorKind::Stopped => End::Stopped,
             FetchErrorKind::Ledger(error) if is_fenced(&error) => End::Fenced,
             FetchErrorKind::Deferred { delay, source_of_delay, last } => {
-                let kind = match &last {
-                    AttemptError::Transport(error) if error.is_unreachable() => Failure::Unreachable,
+                // Unreachable rows go on as soon as the peer answers; one it asked to wait does not.
+                let kind = match (&last, source_of_delay) {
+                    (AttemptError::Transport(error), DelaySource::Backoff) if error.is_unreachable() => {
+                        Failure::Unreachable
+                    }
                     _ => kind,
                 };
                 let problem = Problem::new(kind.as_str(), resume_fetch::describe(&last));
@@ -104,7 +106,7 @@ impl Worker {
         }
     }
 
-    fn is_finalizing(&self) -> bool {
+    pub(super) fn is_finalizing(&self) -> bool {
         let reached = self.progress.borrow().is_some_and(|progress| progress.phase == Phase::Finalizing);
         reached || self.row.state == DownloadState::Finalizing
     }
@@ -158,7 +160,7 @@ impl Worker {
     }
 
     async fn write_down_stopped(&self) -> Result<(), WorkerError> {
-        let intent = *self.running.intent.lock().unwrap_or_else(PoisonError::into_inner);
+        let intent = self.intent();
         match intent {
             // A row that is being published stays so: whoever takes it back finishes it.
             Intent::Release | Intent::MakeRoom | Intent::Yield if self.is_finalizing() => {
@@ -275,11 +277,12 @@ mod tests {
     use std::io;
     use std::sync::Arc;
 
+    use resume_fetch::{NetworkFailure, TransportError};
     use scripted_peer::seeded_bytes;
 
     use super::*;
-    use crate::downloads::LEASE;
     use crate::downloads::tests::Service;
+    use crate::downloads::{LEASE, OWNER};
 
     #[tokio::test]
     async fn a_file_whose_name_could_not_be_synced_is_completed_by_the_next_look_at_it() {
@@ -301,5 +304,46 @@ mod tests {
         assert_eq!(registry.get(id).await.unwrap().unwrap().state, DownloadState::Finalizing);
         service.clock.advance(LEASE);
         service.until(id, DownloadState::Completed).await;
+    }
+
+    #[tokio::test]
+    async fn a_row_that_is_to_make_room_is_published_first_when_it_is_whole_and_stops_when_it_is_not() {
+        for (intent, length, state) in [
+            (Intent::Yield, 5000, DownloadState::Completed),
+            (Intent::MakeRoom, 5000, DownloadState::Completed),
+            (Intent::Yield, 100, DownloadState::Queued),
+            (Intent::MakeRoom, 100, DownloadState::Waiting),
+        ] {
+            let service = Service::start().await;
+            service.clock.wait_for_sleepers(3).await;
+            let (shared, registry) = (Arc::clone(&service.downloads.shared), service.downloads.registry());
+            let id = service.sealed_claim().await.download.id;
+            let part = service.dir.path().join("state/incomplete/m.part");
+            std::fs::write(part, seeded_bytes(7, 0..length)).unwrap();
+            let claim = registry.recover(OWNER, shared.now(), LEASE).await.unwrap().finalizing.pop().unwrap();
+            let worker = Worker::new(shared, claim);
+            *worker.running.intent.lock().unwrap() = intent;
+            worker.running.stop.cancel();
+            worker.run().await;
+            let row = registry.get(id).await.unwrap().unwrap();
+            assert_eq!((row.state, row.lease), (state, None), "{intent:?}, {length} bytes");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_a_row_that_waits_by_its_own_back_off_goes_on_as_soon_as_the_peer_answers() {
+        let service = Service::start().await;
+        service.clock.wait_for_sleepers(3).await;
+        let worker = Worker::new(Arc::clone(&service.downloads.shared), service.sealed_claim().await);
+        for (source, expected) in
+            [(DelaySource::Backoff, Failure::Unreachable), (DelaySource::RetryAfter, Failure::Deferred)]
+        {
+            let last = TransportError::new(NetworkFailure::Connect).into();
+            let delay = Duration::from_secs(600);
+            let kind = FetchErrorKind::Deferred { delay, source_of_delay: source, last };
+            let error = FetchError { kind, bytes_kept: 0, attempts: 1, retry_after: None, history: vec![] };
+            let End::Later { problem, .. } = worker.end_of(error) else { panic!("it waits") };
+            assert_eq!(problem.kind, expected.as_str());
+        }
     }
 }
