@@ -50,9 +50,30 @@ impl SealedPart {
     }
 }
 
-/// Makes the rename durable: until both directories are synced, a power cut may take it back. Blocking.
+/// Makes a rename durable that an earlier call, perhaps of an earlier process, has made: until both directories are
+/// synced, a power cut may take it back. Blocking.
+///
+/// A sync that failed then has marked the directory clean, so that another one by itself would prove nothing: the
+/// directories are changed first, and what is synced is that change with everything before it.
 pub(crate) fn sync_names(part: &Path, target: &Path) -> Result<(), LocalError> {
-    Names::open(part, target)?.sync(target)
+    let names = Names::open(part, target)?;
+    for path in [target, part] {
+        touch(disk::parent(path))
+            .map_err(|source| LocalError::NotSynced { target: target.to_path_buf(), source })?;
+    }
+    names.sync(target)
+}
+
+/// Changes a directory and leaves it as it was: an empty directory is made in it and removed.
+fn touch(dir: &Path) -> io::Result<()> {
+    let entry = dir.join(TOUCH);
+    // Two at a time may do each other's half; either half is a change. Nothing but an empty directory is ever removed.
+    let or = |outcome: io::Result<()>, kind| match outcome {
+        Err(error) if error.kind() == kind => Ok(()),
+        outcome => outcome,
+    };
+    or(std::fs::create_dir(&entry), io::ErrorKind::AlreadyExists)?;
+    or(std::fs::remove_dir(&entry), io::ErrorKind::NotFound)
 }
 
 /// The directories on the two sides of a rename.
@@ -120,9 +141,12 @@ fn link_and_unlink(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
+const TOUCH: &str = ".resume-fetch.sync";
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::time::SystemTime;
 
     use super::*;
 
@@ -182,5 +206,26 @@ mod tests {
         check_reachable(&part, &dir.path().join("nowhere").join("x")).unwrap_err();
         let elsewhere = check_reachable(&part, Path::new("/proc/x")).unwrap_err();
         assert!(matches!(elsewhere, LocalError::CrossDevice { .. }), "{elsewhere}");
+    }
+
+    #[test]
+    fn a_directory_whose_sync_may_have_failed_is_changed_before_it_is_synced_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (new, old) = (dir.path().join("new"), dir.path().join("old"));
+        for dir in [&new, &old] {
+            std::fs::create_dir(dir).unwrap();
+            File::open(dir).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        }
+        // Left by a process that was killed half-way.
+        std::fs::create_dir(old.join(TOUCH)).unwrap();
+        std::fs::write(new.join("x"), b"whole").unwrap();
+        File::open(&new).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        sync_names(&old.join("x.part"), &new.join("x")).unwrap();
+        let names =
+            |dir: &Path| dir.read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+        assert_eq!((names(&new), names(&old).len()), (vec!["x".into()], 0), "it looks as before");
+        for dir in [&new, &old] {
+            assert!(dir.metadata().unwrap().modified().unwrap() > SystemTime::UNIX_EPOCH, "it was changed");
+        }
     }
 }

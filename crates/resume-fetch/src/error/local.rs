@@ -20,7 +20,7 @@ pub enum LocalError {
         source: io::Error,
     },
     /// The file has its final name, and the directory could not be synced: a power cut may still take the name back. The
-    /// next call finds the file and tries the sync again.
+    /// next call finds the file, changes the directory once more, and syncs it with that change.
     #[error("{} has its name, and its directory cannot be synced: {source}", target.display())]
     NotSynced {
         /// The final name.
