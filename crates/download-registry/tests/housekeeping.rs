@@ -110,6 +110,22 @@ async fn a_registry_in_use_is_checked_and_copied_from_outside() {
 }
 
 #[tokio::test]
+async fn a_registry_somebody_begins_to_work_with_is_read_again_as_one_in_use() {
+    let f = open().await;
+    f.enqueue("film").await;
+    f.registry.close().await;
+    let inspection = Inspection::open(f.registry.path()).await.unwrap();
+    let f = f.reopen().await;
+    f.enqueue("another").await;
+    assert_eq!(inspection.check().await.unwrap(), [] as [String; 0]);
+    let copy = f.dir.path().join("copy.db");
+    inspection.backup(&copy).await.unwrap();
+    inspection.close().await;
+    let second = Registry::open(&copy, &Options::default()).await.unwrap();
+    assert_eq!(second.list(&Default::default()).await.unwrap().items.len(), 2, "both of them");
+}
+
+#[tokio::test]
 async fn looking_at_a_registry_that_rests_leaves_no_trace() {
     let f = open().await;
     f.enqueue("film").await;
