@@ -265,6 +265,11 @@ impl Downloads {
         self.shared.disk.free(dir).await
     }
 
+    /// Permits in use: above their number only after it was made smaller.
+    pub fn permits_in_use(&self) -> usize {
+        self.shared.permits.in_use()
+    }
+
     /// Number of downloads running now.
     pub fn running(&self) -> usize {
         self.shared.running().len()

@@ -45,7 +45,7 @@ pub(super) async fn measure(downloads: &Downloads, metrics: &Metrics) {
             metrics.downloads.get_or_create(&label).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
-    metrics.permits_in_use.set(i64::try_from(downloads.running()).unwrap_or(i64::MAX));
+    metrics.permits_in_use.set(i64::try_from(downloads.permits_in_use()).unwrap_or(i64::MAX));
     // A peer that is known no more is shown no more.
     metrics.peer_up.clear();
     for (peer, _) in downloads.peers().all() {
