@@ -17,8 +17,9 @@ use crate::urgency::Urgency;
 /// Hands out bytes at a rate that can be changed while they wait: the more urgent first, and among equals in the order
 /// they were asked for.
 ///
-/// However much is urgent, a tenth of the rate goes to the others, the longest wait first. Clones share the same rate. Ask for what you are about to read, a read at a time (16 to 64 KiB): back-pressure on
-/// the connection does the rest, and the time spent waiting here says nothing about the peer.
+/// However much is urgent, a tenth of the rate goes to the others, the longest wait first. Clones share the same rate.
+/// Ask for what you are about to read, a read at a time (16 to 64 KiB): back-pressure on the connection does the rest,
+/// and the time spent waiting here says nothing about the peer.
 #[derive(Clone)]
 pub struct RateLimiter {
     shared: Arc<Shared>,
@@ -29,7 +30,8 @@ struct Shared {
     line: Mutex<Line>,
 }
 
-/// Only the first in line takes from the bucket and sets a timer; it wakes the next when it has all it asked for.
+/// Only the first in line takes from the bucket and sets a timer; it wakes the next when it has all it asked for, and
+/// whoever looks and is not the first wakes the one that is.
 struct Line {
     bucket: TokenBucket,
     waiting: BTreeMap<Place, Waiting>,
@@ -164,8 +166,12 @@ impl AcquireBytes {
             } else {
                 let place = *place.get_or_insert_with(|| line.stand_in(*urgency, *owed + *paid));
                 let replaced = line.waiting.get_mut(&place).and_then(|own| own.waker.replace(waker));
-                let look = if is_first { Look::At(line.next_look(*owed, now)) } else { Look::NotYet };
-                (look, replaced, None)
+                match is_first {
+                    true => (Look::At(line.next_look(*owed, now)), replaced, None),
+                    // Who is first changes with whoever stands in: one that was woken for it may not be any more, and
+                    // the one that is has no timer and would never know.
+                    false => (Look::NotYet, replaced, line.first()),
+                }
             }
         };
         wake_all(next);
@@ -250,8 +256,9 @@ impl Line {
         let behind = self.waiting.last_key_value().is_some_and(|(place, _)| place.0 > urgency);
         let ahead = self.waiting.first_key_value().is_some_and(|(place, _)| place.0 < urgency);
         self.overtaken = match () {
-            () if behind => self.overtaken.saturating_add(bytes),
+            // It had its turn, whoever else still waits behind it.
             () if ahead => self.overtaken.saturating_sub(bytes.saturating_mul(SHARE - 1)),
+            () if behind => self.overtaken.saturating_add(bytes),
             () => 0,
         };
     }

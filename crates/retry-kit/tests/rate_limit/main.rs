@@ -5,13 +5,15 @@ mod layers;
 mod line;
 mod urgency;
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use retry_kit::{AcquireBytes, ManualClock, Rate, RateLimiter};
 
 const KIB: u64 = 1024;
@@ -43,10 +45,7 @@ fn waiting(limiter: &RateLimiter, bytes: u64) -> AcquireBytes {
     acquire
 }
 
-async fn all(mut futures: Vec<Pin<Box<dyn Future<Output = ()> + '_>>>) {
-    poll_fn(|context| {
-        futures.retain_mut(|future| future.as_mut().poll(context).is_pending());
-        if futures.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
+/// Each is polled when it is woken, and only then: a wake-up that is lost shows.
+async fn all(futures: Vec<Pin<Box<dyn Future<Output = ()> + '_>>>) {
+    futures.into_iter().collect::<FuturesUnordered<_>>().collect::<()>().await;
 }
