@@ -102,8 +102,10 @@ pub(crate) enum LeaseEnd {
         /// Whether it failed at an address the peer had sent us on to.
         redirected: bool,
     },
-    /// Asked to end, or silent while somebody stands still for its bytes; what was received is written.
+    /// Asked to end; what was received is written.
     Stopped,
+    /// Silent for this long while somebody stands still for its bytes; what was received is written.
+    Quiet(Duration),
 }
 
 /// Works on `lease` to its end. Every report of it is on its way when this returns.

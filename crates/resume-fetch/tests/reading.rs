@@ -16,7 +16,7 @@ use resume_fetch::{
     Connections, Download, Event, FetchErrorKind, FetchRequest, Phase, Priority, RangeSet, Reader, WaitError,
     Wanted,
 };
-use retry_kit::ManualClock;
+use retry_kit::{Clock as _, ManualClock, TokioClock};
 use scripted_peer::{Answer, Gate, RecordedRequest, Representation, assert_same_bytes, seeded_bytes};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
@@ -540,6 +540,33 @@ async fn a_reader_does_not_wait_for_a_body_that_has_fallen_silent() {
         matches!(events.next().await, Some(Event::Started { from: 65536, .. })),
         "no attempt was counted"
     );
+}
+
+/// A byte and then silence is no transfer: it is tried again as often as any other failure, and no more.
+#[tokio::test]
+async fn a_peer_that_sends_a_byte_and_falls_silent_is_not_asked_for_ever() {
+    let clock = ManualClock::new();
+    let mut lab = Lab::new(long_file()).await;
+    lab.clock = Arc::new(clock.clone());
+    let request = lab.request().connections(Connections::SEQUENTIAL);
+    let request = request.response_timeout(HOUR).idle_timeout(HOUR).low_speed(None);
+    lab.peer.always(FILE, Answer::hold_at(1, &Gate::closed()));
+    let download = lab.start(request);
+    let mut reader = download.reader(0..LONG);
+    let read = tokio::spawn(async move {
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).await.map_err(|error| error.downcast::<WaitError>().unwrap())
+    });
+    let time_goes_by = async {
+        while !read.is_finished() {
+            clock.advance(Duration::from_millis(100));
+            TokioClock.sleep(Duration::from_micros(200)).await;
+        }
+    };
+    let (fetched, ()) = tokio::join!(drive(download), time_goes_by);
+    assert!(matches!(read.await.unwrap(), Err(WaitError::Failed { retryable: true, .. })));
+    assert_eq!(starts(&lab.peer.requests(FILE)), [0, 1, 2, 3, 4]);
+    assert!(fetched.failed().kind.is_retryable());
 }
 
 const HOUR: Duration = Duration::from_secs(3600);

@@ -48,7 +48,12 @@ impl Engine {
             LeaseEnd::Failed { error, hint, redirected } => {
                 self.failed(&member, Failed { error, hint, redirected }).await?;
             }
-            LeaseEnd::Stopped => {
+            // A crumb does not buy the next request: a peer that sends one and falls silent would be asked for ever.
+            LeaseEnd::Quiet(silence) if member.brought() < CRUMB => {
+                let error = AttemptError::Idle(silence);
+                self.failed(&member, Failed { error, hint: None, redirected: false }).await?;
+            }
+            LeaseEnd::Stopped | LeaseEnd::Quiet(_) => {
                 self.give_back(&member);
             }
         }

@@ -152,9 +152,9 @@ impl<'a> Receiver<'a> {
                 Next::Alarm => {
                     self.watch.check(clock.now())?;
                     if self.quiet_at().is_some_and(|quiet| quiet <= clock.now()) {
-                        // Somebody stands still for what does not come: another request may bring it. It costs no
-                        // attempt, and whoever comes next and brings nothing is waited for in full.
-                        return Ok(LeaseEnd::Stopped);
+                        // Somebody stands still for what does not come: another request may bring it. Whoever comes
+                        // next and brings nothing is waited for in full.
+                        return Ok(LeaseEnd::Quiet(QUIET));
                     }
                     let waited = |since: Instant| clock.now().saturating_duration_since(since);
                     if self.gathered_since.is_some_and(|since| waited(since) >= GATHER_TIME) {
@@ -317,6 +317,7 @@ impl<'a> Receiver<'a> {
     async fn throttle(&mut self, bytes: u64) -> Result<(), Failure> {
         let Shared { clock, request, .. } = &*self.worker.shared;
         let before = clock.now();
+        let reports = &self.worker.reports;
         let urgency = *self.urgency.borrow_and_update();
         let mut granted = pin!(request.limits.acquire_as(bytes, urgency));
         if granted.as_mut().now_or_never().is_some() {
@@ -324,8 +325,10 @@ impl<'a> Receiver<'a> {
         }
         // What is here is not to wait for what is allowed to come.
         let mut unwritten = !(self.open_ended && self.is_full());
+        let mut report = None;
+        // Nothing is waited for but in `select`: a place in line that is not looked after holds up everybody behind it.
         loop {
-            // Never waits here: a place in line that is not looked after holds up everybody behind it.
+            // With no write in flight it does not wait for one.
             if self.writing.is_none() && std::mem::take(&mut unwritten) {
                 self.write_gathered().await?;
             }
@@ -338,8 +341,18 @@ impl<'a> Receiver<'a> {
                     let urgency = *self.urgency.borrow_and_update();
                     granted.set(request.limits.acquire_as(bytes, urgency));
                 }
-                written = join(&mut self.writing), if self.writing.is_some() => self.written(written).await?,
+                Ok(room) = reports.reserve(), if report.is_some() => {
+                    if let Some(report) = report.take() {
+                        room.send(report);
+                    }
+                }
+                written = join(&mut self.writing), if self.writing.is_some() && report.is_none() => {
+                    report = self.report(written)?;
+                }
             }
+        }
+        if let Some(report) = report {
+            let _ = reports.send(report).await;
         }
         self.excuse_since(before);
         Ok(())
@@ -374,14 +387,19 @@ impl<'a> Receiver<'a> {
 
     /// Reports a write that has ended. The engine may take its time: then the disk is behind, and we wait for it.
     async fn written(&mut self, result: Result<(), LocalError>) -> Result<(), Failure> {
-        let Some(Writing { range, .. }) = self.writing.take() else { return Ok(()) };
-        result?;
-        let Some(generation) = self.generation else { return Ok(()) };
+        let Some(report) = self.report(result)? else { return Ok(()) };
         let before = self.worker.shared.clock.now();
-        let lease = self.lease.id;
-        let _ = self.worker.reports.send(Report::Written { lease, generation, range }).await;
+        let _ = self.worker.reports.send(report).await;
         self.excuse_since(before);
         Ok(())
+    }
+
+    /// What there is to say of a write that has ended.
+    fn report(&mut self, result: Result<(), LocalError>) -> Result<Option<Report>, LocalError> {
+        let Some(Writing { range, .. }) = self.writing.take() else { return Ok(None) };
+        result?;
+        let lease = self.lease.id;
+        Ok(self.generation.map(|generation| Report::Written { lease, generation, range }))
     }
 
     async fn flush(&mut self) -> Result<(), Failure> {
