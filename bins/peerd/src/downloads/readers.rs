@@ -64,7 +64,8 @@ impl Shared {
                 _ => false,
             };
             if let Some(row) = row.filter(|row| due(row.state, row.retry_at)) {
-                waiting.push(Waiting { id: row.id, peer: row.peer, priority: row.priority });
+                let failing = row.state == DownloadState::Waiting && row.progress_since_failure() == 0;
+                waiting.push(Waiting { id: row.id, peer: row.peer, priority: row.priority, failing });
             }
         }
         let running: Vec<_> = self.running().iter().map(|(id, running)| Busy::of(*id, running)).collect();
@@ -101,6 +102,8 @@ struct Waiting {
     id: DownloadId,
     peer: Option<String>,
     priority: Priority,
+    /// Its last try has failed and brought nothing: it has a turn where there is room, and nobody loses theirs for it.
+    failing: bool,
 }
 
 /// A row that runs.
@@ -137,7 +140,10 @@ fn next(
         let in_the_way = || running.iter().filter(|other| !peer_is_busy || other.peer == row.peer);
         if in_the_way().any(|other| other.leaving) {
             // A place is free in a moment.
-            return Next::Nothing;
+            continue;
+        }
+        if row.failing {
+            continue;
         }
         let victims = in_the_way().filter(|other| !other.finalizing && !read.contains(&other.id));
         if let Some(victim) = victims.min_by_key(|other| (other.priority, std::cmp::Reverse(other.id))) {
@@ -152,7 +158,8 @@ mod tests {
     use super::*;
 
     fn waiting(id: i64, peer: &str) -> Waiting {
-        Waiting { id: DownloadId::new(id), peer: Some(peer.to_owned()), priority: Priority::default() }
+        let (id, peer, priority) = (DownloadId::new(id), Some(peer.to_owned()), Priority::default());
+        Waiting { id, peer, priority, failing: false }
     }
 
     fn busy(id: i64, peer: &str) -> Busy {
@@ -229,6 +236,15 @@ mod tests {
                 "a place is about to be free",
             ),
             (
+                vec![(9, "bob"), (10, "eve")],
+                vec![Busy { leaving: true, ..busy(1, "bob") }],
+                vec![9, 10],
+                vec!["bob"],
+                1,
+                claim(10),
+                "who waits for a place with bob keeps nobody from eve's",
+            ),
+            (
                 vec![(9, "bob")],
                 vec![Busy { finalizing: true, ..busy(1, "eve") }],
                 vec![9],
@@ -240,5 +256,17 @@ mod tests {
         ] {
             assert_eq!(decide(&wanted, &running, &read, &busy_peers, permits), expected, "{because}");
         }
+    }
+
+    #[test]
+    fn nobody_makes_way_for_a_row_that_has_just_failed_to_bring_anything() {
+        let id = DownloadId::new(9);
+        let next = |failing, permits| {
+            let waiting = Waiting { failing, ..waiting(9, "bob") };
+            next(vec![waiting], &[busy(1, "eve")], &[id], &[], permits)
+        };
+        assert_eq!(next(false, 0), Next::Yield(DownloadId::new(1)));
+        assert_eq!(next(true, 0), Next::Nothing);
+        assert_eq!(next(true, 1), Next::Claim(id));
     }
 }

@@ -62,10 +62,14 @@ async fn step(shared: &Arc<Shared>) -> Result<Turn, StorageError> {
     let Some(permit) = permit else { return Ok(Turn::Idle { until: None }) };
     let exclude_peers = shared.busy_peers();
     let request = ClaimRequest { owner: OWNER, now, lease_for: LEASE, exclude_peers: &exclude_peers };
-    let claim = match read {
+    let mut claim = match read {
         Some(id) => shared.registry.claim(id, &request).await?,
-        None => shared.registry.claim_next(&request).await?,
+        None => None,
     };
+    // Also where an order came between the look and the claim: the others have not changed.
+    if claim.is_none() {
+        claim = shared.registry.claim_next(&request).await?;
+    }
     let Some(claim) = claim else {
         drop(permit);
         return Ok(Turn::Idle { until: shared.registry.next_due(now).await? });

@@ -36,23 +36,22 @@ async fn a_queued_row_that_is_read_takes_the_place_of_one_that_is_not() {
 async fn limits_hold_for_readers_and_those_who_read_do_not_drive_each_other_out() {
     let peer = ScriptedPeer::start().await;
     let gate = Gate::closed();
-    for name in ["one", "two"] {
-        let path = offer(&peer, name, SEED, MIB);
-        peer.always(&path, Answer::hold_at(256 * KIB, &gate));
-    }
+    let [busy, wanted] = ["one", "two"].map(|name| offer(&peer, name, SEED, MIB));
+    peer.always(&busy, Answer::hold_at(256 * KIB, &gate));
     let home = home(&peer).with(json!({ "downloads": { "max_concurrent": 1 } }));
     let daemon = home.start().await;
     let one = daemon.add("bob", "one").await;
     let mut first = Reading::of(&daemon, one, &[]).await;
     first.take(256 * KIB).await;
     let two = daemon.add("bob", "two").await;
-    let (second, ()) = tokio::join!(Reading::of(&daemon, two, &[]), async {
-        gate.parked(1).await;
-        assert_eq!(daemon.metric("peerd_permits_in_use").await, Some(1.0));
-        assert_eq!(daemon.row(one).await["state"], "downloading");
-        gate.release();
-        first.take(MIB - 256 * KIB).await;
-    });
+    // Ten seconds before a row that has no turn.
+    assert_eq!(Reading::of(&daemon, two, &[]).await.status, 503);
+    assert_eq!(daemon.metric("peerd_permits_in_use").await, Some(1.0));
+    assert_eq!(daemon.row(one).await["state"], "downloading");
+    assert_eq!(peer.requests(&wanted).len(), 0, "it had to wait");
+    gate.release();
+    let (second, rest) = tokio::join!(Reading::of(&daemon, two, &[]), first.rest());
+    assert_eq!(rest.len() as u64, MIB - 256 * KIB);
     assert_eq!(second.status, 200);
     assert_eq!(second.rest().await.len() as u64, MIB);
 }
