@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use download_registry::{DownloadId, Priority, Registry, Timestamp};
+use download_registry::{DownloadId, Fence, Priority, Registry, Timestamp};
 use resume_fetch::{Content, Fetcher, Phase, Progress};
 use retry_kit::{Permits, RateLimiter, SharedClock};
 use tokio::sync::{Notify, watch};
@@ -93,6 +93,10 @@ struct Shared {
 /// A row that a worker of this process is busy with.
 #[derive(Clone)]
 struct Running {
+    /// The claim it runs under; no other has it.
+    fence: Fence,
+    /// Bytes on record when it was claimed.
+    begun_with: u64,
     peer: Option<String>,
     /// As it was when the row was claimed.
     priority: Priority,

@@ -70,6 +70,8 @@ pub struct RowContent {
     representation: Representation,
     /// The file under its final name.
     published: Option<FileSource>,
+    /// Nothing has happened to that file since it was whole: its bytes are those of the generation.
+    untouched: bool,
 }
 
 impl Downloads {
@@ -144,10 +146,11 @@ impl Shared {
         let published =
             if row.state.is_published() { Some(self.published(&row, total).await?) } else { None };
         let tag = tag(&row, total);
+        let untouched = published.as_ref().is_none_or(|file| is_untouched(&row, file));
         let representation = match &published {
             Some(file) => {
                 let of_file = file.representation(self.clock.wall());
-                if !tag.is_weak() && is_untouched(&row, file) { of_file.with_etag(tag) } else { of_file }
+                if !tag.is_weak() && untouched { of_file.with_etag(tag) } else { of_file }
             }
             None => Representation::new(total).with_etag(tag),
         };
@@ -158,7 +161,7 @@ impl Shared {
             .with_content_disposition(ContentDisposition::inline(&filename))
             .with_field("x-content-type-options", "nosniff");
         let (shared, id, generation) = (Arc::clone(self), row.id, row.generation);
-        Ok(Some(RowContent { shared, id, generation, representation, published }))
+        Ok(Some(RowContent { shared, id, generation, representation, published, untouched }))
     }
 
     /// Opens the file that a row has published, if it is still that one.

@@ -48,6 +48,8 @@ impl Worker {
         let (progress, snapshot) = watch::channel(None);
         let (content, bytes) = watch::channel(None);
         let running = Running {
+            fence: claim.fence,
+            begun_with: claim.download.durable,
             peer: claim.download.peer.clone(),
             priority: claim.download.priority,
             stop: shared.shutdown.child_token(),

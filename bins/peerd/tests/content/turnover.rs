@@ -1,5 +1,7 @@
 //! The row changes hands under a reader: what can go on goes on, what cannot breaks.
 
+use std::io::Write as _;
+
 use scripted_peer::{Answer, Gate, Representation, ScriptedPeer, seeded_bytes};
 use serde_json::json;
 
@@ -99,6 +101,30 @@ async fn a_response_outlives_the_moment_the_file_gets_its_name() {
     gate.release();
     daemon.until_state(id, "completed").await;
     assert!(reading.rest().await == seeded_bytes(SEED, KIB..32 * MIB));
+}
+
+/// P27: a file that somebody writes to after it has its name is another, whoever still has it open.
+#[tokio::test]
+async fn a_published_file_that_is_written_to_breaks_the_responses_that_began_before() {
+    for tag in ["\"strong\"", "W/\"weak\""] {
+        let peer = ScriptedPeer::start().await;
+        let path = offer(&peer, "m", SEED, 32 * MIB);
+        peer.serve(&path, Representation::seeded(SEED, 32 * MIB).etag(tag));
+        let gate = Gate::closed();
+        peer.script(&path, [Answer::hold_at(MIB, &gate)]);
+        let home = home(&peer);
+        let daemon = home.start().await;
+        let id = daemon.add("bob", "m").await;
+        let mut reading = Reading::of(&daemon, id, &[]).await;
+        assert!(reading.take(KIB).await == seeded_bytes(SEED, 0..KIB));
+        gate.release();
+        daemon.until_state(id, "completed").await;
+        let mut file = std::fs::OpenOptions::new().write(true).open(home.completed("m.bin")).expect("a file");
+        file.write_all(&seeded_bytes(8, 0..32 * MIB)).expect("room for it");
+        let bytes = reading.until_it_breaks().await;
+        let until = KIB + bytes.len() as u64;
+        assert!(bytes == seeded_bytes(SEED, KIB..until), "{tag}: all of it as it was, up to {until}");
+    }
 }
 
 /// C54: the engine runs a second time under the same claim.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use download_registry::DownloadId;
+use download_registry::{DownloadId, Fence};
 
 use super::super::Shared;
 
@@ -12,14 +12,28 @@ pub(super) struct Patience {
     shared: Arc<Shared>,
     id: DownloadId,
     limit: Duration,
-    /// What had been brought, and when that was seen.
-    seen: Mutex<(u64, Instant)>,
+    seen: Mutex<Seen>,
+}
+
+/// What was seen last, and since when that has been all.
+struct Seen {
+    stand: Option<Stand>,
+    since: Instant,
+}
+
+/// Where the worker of a row stands.
+#[derive(Clone, Copy, Debug)]
+struct Stand {
+    claim: Fence,
+    /// Bytes that were on record before it began: nothing it has brought.
+    begun_with: u64,
+    written: u64,
 }
 
 impl Patience {
     pub(super) fn new(shared: &Arc<Shared>, id: DownloadId, limit: Duration) -> Self {
-        let seen = Mutex::new((written(shared, id), shared.clock.now()));
-        Self { shared: Arc::clone(shared), id, limit, seen }
+        let seen = Seen { stand: stand(shared, id), since: shared.clock.now() };
+        Self { shared: Arc::clone(shared), id, limit, seen: Mutex::new(seen) }
     }
 
     /// Resolves when the limit has passed since it began, whether anything came or not. Cancel safe.
@@ -40,21 +54,37 @@ impl Patience {
     /// Whether anything has come since it began, or was asked; from now on it begins anew if so.
     pub(super) fn renewed(&self) -> bool {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = written(&self.shared, self.id);
-        let renewed = written != seen.0;
+        let Some(stand) = stand(&self.shared, self.id) else { return false };
+        let renewed = stand.has_brought_more_than(seen.stand);
+        seen.stand = Some(stand);
         if renewed {
-            *seen = (written, self.shared.clock.now());
+            seen.since = self.shared.clock.now();
         }
         renewed
     }
 
     fn since(&self) -> Instant {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).1
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).since
     }
 }
 
-/// Bytes the row holds, as far as somebody is at work on it.
+impl Stand {
+    /// Whether bytes have come in since `before`. That somebody has begun, or has gone, brings none.
+    fn has_brought_more_than(self, before: Option<Self>) -> bool {
+        let before = before.filter(|before| before.claim == self.claim);
+        self.written > before.map_or(0, |before| before.written).max(self.begun_with)
+    }
+}
+
+/// Where the worker of a row stands, while there is one.
+fn stand(shared: &Shared, id: DownloadId) -> Option<Stand> {
+    let running = shared.running().get(&id).cloned()?;
+    let (claim, begun_with) = (running.fence, running.begun_with);
+    let written = running.progress.borrow().map_or(begun_with, |progress| progress.written);
+    Some(Stand { claim, begun_with, written })
+}
+
+#[cfg(test)]
 pub(super) fn written(shared: &Shared, id: DownloadId) -> u64 {
-    let running = shared.running().get(&id).cloned();
-    running.and_then(|running| *running.progress.borrow()).map_or(0, |progress| progress.written)
+    stand(shared, id).map_or(0, |stand| stand.written)
 }

@@ -138,7 +138,14 @@ impl RowSource {
             }
             From::Engine { reader, number, at: next } => {
                 let number = *number;
-                match read(reader, next, at, length).await {
+                let read = read(reader, next, at, length).await;
+                // An engine that has done its work still has the file open, and anybody may write to that by now.
+                if read.is_ok() && self.shared.engine_of(self.id).is_none_or(|engine| engine.number != number)
+                {
+                    place.from = From::Nowhere;
+                    return Ok(None);
+                }
+                match read {
                     Ok(bytes) if bytes.is_empty() => Err(ContentError::Changed),
                     Ok(_) if reader.generation() != Some(self.generation) => Err(ContentError::Changed),
                     Ok(bytes) => Ok(Some(bytes)),
@@ -160,6 +167,10 @@ impl RowSource {
         }
         if row.state.is_published() {
             let content = self.shared.known(row).await?.ok_or(ContentError::Changed)?;
+            // Whoever looks here was promised the generation, and not whatever is in its place by now.
+            if !content.untouched {
+                return Err(ContentError::Changed);
+            }
             place.from = content.published.map_or(From::Nowhere, From::Published);
             return Ok(Found::Place);
         }

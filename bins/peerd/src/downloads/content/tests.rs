@@ -12,7 +12,22 @@ use super::super::tests::Service;
 use super::patience::written;
 use super::*;
 
-/// Waits for `future`; time goes by in steps of 50 ms meanwhile. Returns how much of it did.
+/// Waits for `future` as long as its limits let it; the time of the service goes by as fast as ours meanwhile.
+async fn soon<T>(service: &Service, future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    loop {
+        let (before, step) = (TokioClock.now(), Duration::from_millis(2));
+        tokio::select! {
+            biased;
+            outcome = &mut future => return outcome,
+            () = TokioClock.sleep(step) => {}
+        }
+        // Not by more than a step, however late we are: nobody else has had that time either.
+        service.clock.advance((TokioClock.now() - before).min(step));
+    }
+}
+
+/// Waits for `future`, which nothing but time can end; that goes by in steps of 50 ms. Returns how much of it did.
 async fn passing<T>(service: &Service, future: impl Future<Output = T>) -> (T, Duration) {
     let (begin, mut future) = (service.clock.now(), pin!(future));
     loop {
@@ -34,26 +49,54 @@ async fn an_answer_waits_ten_seconds_for_its_first_byte_and_a_body_a_minute_for_
     let service = Service::start().await;
     service.bob.always("/m", Answer::stall_before_head());
     let (id, _gate) = service.running().await;
-    let (content, _) = passing(&service, service.downloads.content(id)).await;
-    let content = content.unwrap();
+    let content = soon(&service, service.downloads.content(id)).await.unwrap();
     assert_eq!(content.representation().len(), 5000);
     let source = content.into_source(5000);
-    passing(&service, source.begin(0)).await.0.unwrap();
-    let (first, _) = passing(&service, source.read_at(0, 5000)).await;
-    assert_eq!(first.unwrap().len(), 100);
+    soon(&service, source.begin(0)).await.unwrap();
+    let first = soon(&service, source.read_at(0, 5000)).await.unwrap();
+    assert_eq!(first.len(), 100);
     // What came a moment ago is news to nobody who begins to wait now.
     let seen = async {
         while written(&service.downloads.shared, id) < 100 {
             tokio::task::yield_now().await;
         }
     };
-    passing(&service, seen).await;
+    soon(&service, seen).await;
     let (missing, took) = passing(&service, source.begin(4000)).await;
     assert!(matches!(missing, Err(ContentError::NotNow { retry_after: RETRY_AFTER, .. })), "{missing:?}");
     assert!(about(HEAD_WAIT, took), "{took:?}");
     let (missing, took) = passing(&service, source.read_at(4000, 1000)).await;
     assert!(matches!(missing, Err(ContentError::Stalled(BODY_WAIT))), "{missing:?}");
     assert!(about(BODY_WAIT, took), "{took:?}");
+}
+
+/// Bytes that were on record before a worker began are nothing it has brought.
+#[tokio::test]
+async fn a_worker_that_comes_or_goes_is_no_news_and_a_byte_is() {
+    let service = Service::start().await;
+    let downloads = &service.downloads;
+    let id = service.enqueue().await;
+    let patience = || Patience::new(&downloads.shared, id, HEAD_WAIT);
+    let holds = async |bytes| {
+        while written(&downloads.shared, id) != bytes {
+            TokioClock.sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let before = patience();
+    let gate = Gate::closed();
+    service.bob.script("/m", [Answer::hold_at(100, &gate)]);
+    service.bob.always("/m", Answer::stall_before_head());
+    downloads.shared.wake.notify_one();
+    soon(&service, holds(100)).await;
+    assert!(before.renewed() && !before.renewed(), "a hundred bytes, once");
+    let during = patience();
+    soon(&service, downloads.pause(id)).await.unwrap();
+    soon(&service, holds(0)).await;
+    assert!(!during.renewed(), "it has gone");
+    let between = patience();
+    soon(&service, downloads.resume(id)).await.unwrap();
+    soon(&service, holds(100)).await;
+    assert!(![before, during, between].iter().any(Patience::renewed), "another has come");
 }
 
 /// C49
@@ -68,6 +111,6 @@ async fn ten_seconds_are_what_the_first_answer_of_the_peer_may_take() {
     assert!(about(HEAD_WAIT, took), "{took:?}");
     gate.parked(1).await;
     gate.release();
-    let (known, _) = passing(&service, service.downloads.content(id)).await;
-    assert_eq!(known.unwrap().representation().len(), 5000);
+    let known = soon(&service, service.downloads.content(id)).await.unwrap();
+    assert_eq!(known.representation().len(), 5000);
 }

@@ -28,7 +28,6 @@ pub(super) async fn serve(
     parts: &Parts,
 ) -> Result<Response<Body>, Problem> {
     let since = std::time::Instant::now();
-    let active = Active::new(&metrics.serve_active);
     let answer = answer(downloads, id, parts).await;
     let status = answer.as_ref().map_or_else(Problem::status, Response::status);
     let code = status.as_str().to_owned();
@@ -50,6 +49,7 @@ pub(super) async fn serve(
     // Until the last byte is out, or whoever reads is gone.
     answer.map(|response| {
         response.map(|body| {
+            let active = Active::new(&metrics.serve_active);
             let counted = body.map_frame(move |frame| {
                 let Active(_) = &active;
                 frame
@@ -59,7 +59,7 @@ pub(super) async fn serve(
     })
 }
 
-/// A reader, from its request to the end of its body.
+/// A body, from its head to its end.
 struct Active(Gauge);
 
 impl Active {
