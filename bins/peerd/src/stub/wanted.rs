@@ -35,6 +35,9 @@ pub enum NotWanted {
     /// The URL is none.
     #[error("a URL has at most {MAX_ITEM} bytes, none of them a control character")]
     Url,
+    /// The URL holds a user name or a password: it would stand in the registry and in the log.
+    #[error("a URL must not hold a user name or a password")]
+    Login,
 }
 
 impl Wanted {
@@ -59,10 +62,10 @@ impl FromStr for Wanted {
 
     fn from_str(text: &str) -> Result<Self, NotWanted> {
         if is_url(text) {
-            return if is_name(text, MAX_ITEM) {
-                Ok(Self::Url(text.to_owned()))
-            } else {
-                Err(NotWanted::Url)
+            return match is_name(text, MAX_ITEM) {
+                true if holds_login(text) => Err(NotWanted::Login),
+                true => Ok(Self::Url(text.to_owned())),
+                false => Err(NotWanted::Url),
             };
         }
         match text.split_once('/') {
@@ -88,6 +91,13 @@ fn is_url(text: &str) -> bool {
     begins("http://") || begins("https://")
 }
 
+/// Whether something stands before an `@` in front of the host, as whoever parses the URL later would see it: one
+/// slash, or three, or the other slash, are as good as two (WHATWG URL, "special authority ignore slashes state").
+fn holds_login(url: &str) -> bool {
+    let rest = url.split_once(':').map_or(url, |(_, rest)| rest).trim_start_matches(['/', '\\']);
+    rest.split(['/', '\\', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
+}
+
 fn is_name(text: &str, most: usize) -> bool {
     !text.is_empty() && text.len() <= most && !text.chars().any(char::is_control)
 }
@@ -100,6 +110,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn why_a_url_is_refused_does_not_tell_the_password_in_it() {
+        let why = "http://user:secret@host/f".parse::<Wanted>().unwrap_err();
+        assert!(!why.to_string().contains("secret"), "{why}");
+    }
+
+    #[test]
     fn what_follows_the_first_slash_is_the_item() {
         let item = |peer: &str, item: &str| Ok(Wanted::Item { peer: peer.to_owned(), item: item.to_owned() });
         let url = |text: &str| Ok(Wanted::Url(text.to_owned()));
@@ -109,6 +125,12 @@ mod tests {
             ("33cf6f5d/a/b c:d", item("33cf6f5d", "a/b c:d")),
             ("http://bob.example/x", url("http://bob.example/x")),
             ("HTTPS://bob.example/x", url("HTTPS://bob.example/x")),
+            ("http://bob.example/@x?a=b@c#d@e", url("http://bob.example/@x?a=b@c#d@e")),
+            ("http://user:pw@host/f", Err(NotWanted::Login)),
+            ("https://token@host?x", Err(NotWanted::Login)),
+            ("http:///user:p@w@host", Err(NotWanted::Login)),
+            ("HTTP://\\user:pw@host\\f", Err(NotWanted::Login)),
+            ("http://user:pw@", Err(NotWanted::Login)),
             ("bob", Err(NotWanted::Neither)),
             ("/item", Err(NotWanted::Neither)),
             ("bob/", Err(NotWanted::Neither)),
