@@ -49,6 +49,7 @@ pub use history::HistoryView;
 pub(crate) use intake::url_on_record;
 pub use intake::{AddError, AddRequest, Hint, Source};
 pub use orders::OrderError;
+pub(crate) use orders::owns_target;
 pub use peers::{
     AskError, Check, Item, ItemError, Offer, OfferQuery, OfferedItem, Outcome, Peer, Peers, Probe,
     UnusablePeer,

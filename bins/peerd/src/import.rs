@@ -42,6 +42,7 @@ use crate::config::{Config, ImportConfig, ResolvedPaths};
 use crate::events::{Event, Events, ImportStep, Listener, Told};
 use crate::metrics::{Metrics, TargetResult};
 use crate::outbound;
+use crate::to_the_end::to_the_end;
 
 pub(crate) use note::shown;
 pub use probe::{Probe, probe_config as probe};
@@ -153,10 +154,10 @@ impl Imports {
     /// When the registry cannot be read.
     pub async fn start(&self) -> anyhow::Result<()> {
         let shared = &self.shared;
-        let Some(from) = intake::open(shared).await.context("cannot read the registry")? else {
-            return Ok(());
-        };
+        let from = intake::open(shared).await.context("cannot read the registry")?;
+        // Also without any importer: rows may wait for one that there was.
         intake::take_up(shared).await.context("cannot look for files to be imported")?;
+        let Some(from) = from else { return Ok(()) };
         shared.events.listen(Arc::clone(shared) as Arc<dyn Listener>);
         self.spawn(intake::follow(Arc::clone(shared), from));
         for name in shared.importers.keys() {
@@ -265,26 +266,65 @@ impl Shared {
     }
 
     /// Puts a published row in line with an importer.
-    async fn begin(&self, row: &Download, target: &str) -> Result<Download, OperatorError> {
-        let now = self.now();
+    async fn begin(self: &Arc<Self>, row: &Download, target: &str) -> Result<Download, OperatorError> {
+        let (id, now) = (row.id, self.now());
         let Some(importer) = self.importers.get(target) else { return Ok(row.clone()) };
         let path =
             row.target.as_deref().map(|ours| path_map::theirs(Path::new(ours), &importer.config.path_map));
-        let note = Note::new(target, path, now);
-        let row = self.registry.import_queued(row.id, &note.text(), now).await?;
-        self.tell(&row, &ImportStep::Queued { target, path: note.path.as_deref() });
-        importer.put(row.id, Job { due: now, again: false });
-        Ok(row)
+        let mut note = Note::new(target, path, now);
+        note.mark = match (Note::of(row).and_then(|before| before.mark), row.target.as_deref()) {
+            (None, Some(ours)) => unlink::Mark::of(ours).await,
+            (known, _) => known,
+        };
+        let shared = Arc::clone(self);
+        self.to_the_end(async move {
+            let row = shared.registry.import_queued(id, &note.text(), now).await?;
+            shared.tell(&row, &ImportStep::Queued { target: &note.target, path: note.path.as_deref() });
+            if let Some(importer) = shared.importers.get(&note.target) {
+                importer.put(row.id, Job { due: now, again: false });
+            }
+            Ok(row)
+        })
+        .await
     }
 
     /// Gives an import up that is in line, with a reason.
-    async fn give_up(&self, row: &Download, mut note: Note, reason: &str) -> Result<(), OperatorError> {
+    async fn give_up(
+        self: &Arc<Self>,
+        row: &Download,
+        mut note: Note,
+        reason: &str,
+    ) -> Result<(), OperatorError> {
         note.step(note::Stage::Failed);
         note.reason = Some(reason.to_owned());
-        let row = self.registry.import_failed(row.id, &note.text(), self.now()).await?;
-        self.tell(&row, &ImportStep::Failed { target: &note.target, reason });
-        self.count(&note.target, "failed");
-        Ok(())
+        let (shared, id, reason) = (Arc::clone(self), row.id, reason.to_owned());
+        self.to_the_end(async move {
+            let row = shared.registry.import_failed(id, &note.text(), shared.now()).await?;
+            shared.tell(&row, &ImportStep::Failed { target: &note.target, reason: &reason });
+            shared.count(&note.target, "failed");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Writes that the importer has the file, and tells it.
+    async fn done(self: &Arc<Self>, row: &Download, note: Note) -> Result<(), OperatorError> {
+        let (shared, id) = (Arc::clone(self), row.id);
+        self.to_the_end(async move {
+            let row = shared.registry.imported(id, &note.text(), shared.now()).await?;
+            let Note { target, path, confirmed, unlinked, .. } = &note;
+            let path = path.as_deref();
+            let done = ImportStep::Done { target, path, confirmed: *confirmed, unlinked: *unlinked };
+            shared.tell(&row, &done);
+            shared.count(target, "done");
+            Ok(())
+        })
+        .await
+    }
+
+    /// What is on record is also told: a stop in between would let nobody hear of it.
+    async fn to_the_end<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
+        to_the_end(&self.tasks, work).await
     }
 
     fn tell(&self, row: &Download, step: &ImportStep<'_>) {

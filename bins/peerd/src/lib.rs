@@ -31,4 +31,5 @@ pub mod reload;
 pub mod state_dir;
 pub mod stub;
 pub mod telemetry;
+mod to_the_end;
 pub mod watch;

@@ -6,11 +6,14 @@
 use std::num::NonZeroU64;
 use std::sync::{Arc, PoisonError};
 
-use download_registry::{Download, DownloadId, OperatorError, Priority};
+use download_registry::{
+    Download, DownloadId, DownloadState, OperatorError, Priority, Registry, StorageError,
+};
 use thiserror::Error;
 
 use super::{Downloads, Intent, Shared};
 use crate::events::{Step, Why};
+use crate::to_the_end::to_the_end;
 
 /// Why an order was not carried out.
 #[derive(Debug, Error)]
@@ -93,7 +96,10 @@ impl Downloads {
             shared.tell(&row, Step::Deleted { data });
             // The record goes first: a row without its part would be wrong, a part without its row is only waste.
             remove(row.part.clone()).await?;
-            if data && row.state.is_published() && shared.owns_target(&row).await? {
+            if data
+                && row.state.is_published()
+                && owns_target(&shared.registry, &row).await.map_err(OperatorError::from)?
+            {
                 remove(row.target.clone()).await?;
             }
             Ok(row)
@@ -129,23 +135,11 @@ impl Downloads {
     where
         F: Future<Output = Result<Download, OrderError>> + Send + 'static,
     {
-        match self.shared.tasks.spawn(order(Arc::clone(&self.shared))).await {
-            Ok(outcome) => outcome,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            // The runtime is going away, and with it whoever waits here.
-            Err(_) => std::future::pending().await,
-        }
+        to_the_end(&self.shared.tasks, order(Arc::clone(&self.shared))).await
     }
 }
 
 impl Shared {
-    /// Whether the file at the row's target is still the one it published: a later row may have replaced it.
-    async fn owns_target(&self, row: &Download) -> Result<bool, OrderError> {
-        let Some(target) = row.target.as_deref() else { return Ok(false) };
-        let later = self.registry.latest_for_target(target).await.map_err(OperatorError::from)?;
-        Ok(later.is_none_or(|later| later.id < row.id || !later.state.is_published()))
-    }
-
     /// Ends the transfer of a row, if one runs, and waits until its worker has let go of it.
     async fn stop_running(&self, id: DownloadId, intent: Intent) {
         let Some(running) = self.running().get(&id).cloned() else { return };
@@ -153,6 +147,14 @@ impl Shared {
         running.stop.cancel();
         running.done.cancelled().await;
     }
+}
+
+/// Whether the file at the target of a published row is the one it published, as far as the registry knows: a later
+/// row may have replaced it, or be about to.
+pub(crate) async fn owns_target(registry: &Registry, row: &Download) -> Result<bool, StorageError> {
+    let Some(target) = row.target.as_deref() else { return Ok(false) };
+    let latest = registry.latest_for_target(target).await?.filter(|latest| latest.id > row.id);
+    Ok(latest.is_none_or(|later| !later.state.is_published() && later.state != DownloadState::Finalizing))
 }
 
 /// Deletes a file that belongs to a row; one that is gone already is as good. Large files take a while.

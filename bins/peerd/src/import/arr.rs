@@ -14,6 +14,7 @@ use http::Method;
 use http::header::{DATE, HeaderValue};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -139,9 +140,19 @@ impl Arr {
         match serde_json::from_slice(&text) {
             Ok(answer) => Ok((answer, date)),
             // Never the text itself: it may be somebody's login page.
-            Err(error) => Err(ArrError::Odd(error.to_string())),
+            Err(error) => Err(ArrError::Odd(misread(&error))),
         }
     }
+}
+
+/// Where an answer cannot be read, and why; serde's own words repeat what stands there, however long.
+fn misread(error: &serde_json::Error) -> String {
+    let why = match error.classify() {
+        Category::Syntax => "it is not JSON",
+        Category::Eof => "its JSON ends in the middle",
+        Category::Data | Category::Io => "its JSON does not say what it should",
+    };
+    format!("{why} (line {}, column {})", error.line(), error.column())
 }
 
 fn unanswered(error: reqwest::Error) -> ArrError {
@@ -158,3 +169,17 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_ANSWER: usize = 8 << 20;
 /// Records on a page of history.
 const PAGE_SIZE: &str = "100";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_told_by_its_place_and_not_repeated() {
+        let misread = |text: &str| misread(&serde_json::from_str::<Command>(text).unwrap_err());
+        let stranger = format!("{{\"id\": \"{}\"}}", "password".repeat(1000));
+        assert_eq!(misread(&stranger), "its JSON does not say what it should (line 1, column 8009)");
+        assert_eq!(misread("\n<html>"), "it is not JSON (line 2, column 1)");
+        assert_eq!(misread("{\"id\":"), "its JSON ends in the middle (line 1, column 6)");
+    }
+}

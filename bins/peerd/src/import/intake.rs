@@ -12,13 +12,12 @@ use retry_kit::Clock;
 use super::note::Note;
 use super::route::Route;
 use super::{Job, Shared};
-use crate::events::ImportStep;
 
 /// Where to go on reading; `None` if there is no importer at all.
 ///
 /// Files that were published while there was none are nobody's business later on: the first importer begins with what
 /// comes after it.
-pub(super) async fn open(shared: &Shared) -> Result<Option<i64>, StorageError> {
+pub(super) async fn open(shared: &Arc<Shared>) -> Result<Option<i64>, StorageError> {
     if shared.importers.is_empty() {
         shared.registry.remove_record(KIND, NAME).await?;
         return Ok(None);
@@ -36,7 +35,7 @@ pub(super) async fn open(shared: &Shared) -> Result<Option<i64>, StorageError> {
 }
 
 /// Hands the rows that are in line already to their importers.
-pub(super) async fn take_up(shared: &Shared) -> Result<(), ListError> {
+pub(super) async fn take_up(shared: &Arc<Shared>) -> Result<(), ListError> {
     let mut query =
         ListQuery { states: vec![DownloadState::ImportQueued], limit: 1000, ..ListQuery::default() };
     loop {
@@ -56,7 +55,7 @@ pub(super) async fn take_up(shared: &Shared) -> Result<(), ListError> {
 }
 
 /// A row that waits for an importer the configuration does not know any more.
-async fn orphaned(shared: &Shared, row: &Download, note: Option<Note>) {
+async fn orphaned(shared: &Arc<Shared>, row: &Download, note: Option<Note>) {
     let note = note.unwrap_or_else(|| Note::new("unknown", None, shared.now()));
     let reason = format!("no importer is called {} any more", note.target);
     if let Err(error) = shared.give_up(row, note, &reason).await {
@@ -77,7 +76,7 @@ pub(super) async fn follow(shared: Arc<Shared>, mut from: i64) {
     }
 }
 
-async fn read(shared: &Shared, from: &mut i64) -> Result<(), OperatorError> {
+async fn read(shared: &Arc<Shared>, from: &mut i64) -> Result<(), OperatorError> {
     loop {
         let page = shared.registry.transitions_after(*from, PAGE).await?;
         let mut news = false;
@@ -103,7 +102,7 @@ async fn read(shared: &Shared, from: &mut i64) -> Result<(), OperatorError> {
 }
 
 /// Puts a row in line with whoever takes it. One that was there already has a note.
-async fn published(shared: &Shared, row: &Download) -> Result<(), OperatorError> {
+async fn published(shared: &Arc<Shared>, row: &Download) -> Result<(), OperatorError> {
     if row.state != DownloadState::Completed || row.import_state.is_some() {
         return Ok(());
     }
@@ -123,12 +122,12 @@ async fn published(shared: &Shared, row: &Download) -> Result<(), OperatorError>
         }
         Route::Unknown(target) => {
             let reason = format!("no importer is called {target}");
-            let note = Note::failed(target, reason.clone(), shared.now());
-            let written = shared.registry.set_import_state(row.id, &note.text(), shared.now()).await;
-            written.map(|row| {
-                shared.tell(&row, &ImportStep::Failed { target, reason: &reason });
-                shared.count(target, "failed");
-            })
+            let note = Note::new(target, None, shared.now());
+            match shared.registry.import_queued(row.id, &note.text(), shared.now()).await {
+                // By the log, so that it is told even if the process dies here.
+                Ok(row) => shared.give_up(&row, note, &reason).await,
+                Err(error) => Err(error),
+            }
         }
     };
     match outcome {
@@ -138,7 +137,7 @@ async fn published(shared: &Shared, row: &Download) -> Result<(), OperatorError>
     }
 }
 
-async fn keep(shared: &Shared, seq: i64) -> Result<(), StorageError> {
+async fn keep(shared: &Arc<Shared>, seq: i64) -> Result<(), StorageError> {
     shared.registry.put_record(KIND, NAME, &seq.to_string(), shared.now()).await
 }
 

@@ -6,6 +6,7 @@ use download_registry::{Download, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::unlink::Mark;
 use crate::library::rfc3339;
 
 /// The record of one import. Written before the step it announces, so that a new process knows what the last one was
@@ -42,6 +43,12 @@ pub(super) struct Note {
     /// Whether our file was removed afterwards.
     #[serde(default)]
     pub(super) unlinked: bool,
+    /// By what our file is told from another one of its name.
+    #[serde(default)]
+    pub(super) mark: Option<Mark>,
+    /// Since when our file is not where it was published, as far as we have seen.
+    #[serde(default)]
+    pub(super) missing_since: Option<i64>,
 }
 
 /// How far an import is.
@@ -94,12 +101,9 @@ impl Note {
             sent_at: None,
             confirmed: false,
             unlinked: false,
+            mark: None,
+            missing_since: None,
         }
-    }
-
-    /// An import that ended before it began.
-    pub(super) fn failed(target: &str, reason: String, now: Timestamp) -> Self {
-        Self { stage: Stage::Failed, reason: Some(reason), ..Self::new(target, None, now) }
     }
 
     /// The note of a row; `None` when it has none that can be read.

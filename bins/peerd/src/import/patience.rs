@@ -61,6 +61,12 @@ impl Patience {
         if self.is_over(began, at) { Next::GiveUp } else { Next::At(at) }
     }
 
+    /// What a file that is missing since then says. Importers write their history some time after they have moved it.
+    pub(super) fn missing(&self, since: Timestamp, now: Timestamp) -> Weight {
+        let enough = now.saturating_since(since) > self.away.saturating_mul(LOOKS_FOR_A_FILE);
+        if enough { Weight::Final } else { Weight::Away }
+    }
+
     /// Whether an import that began then is given up.
     pub(super) fn is_over(&self, began: Timestamp, now: Timestamp) -> bool {
         now.saturating_since(began) > self.give_up_after
@@ -73,6 +79,8 @@ pub(super) fn look_again(age: Duration) -> Duration {
     (age / 4).clamp(Duration::from_secs(1), Duration::from_secs(5 * 60))
 }
 
+/// So many of the longest pauses a file is looked for that is not there.
+const LOOKS_FOR_A_FILE: u32 = 10;
 /// An importer that failed so often will fail again; it has other work to do.
 const MAX_FAULTS: u32 = 12;
 
@@ -112,6 +120,14 @@ mod tests {
     fn an_importer_that_names_a_time_is_not_asked_before() {
         assert_eq!(after(Weight::Away, 1, 0, Some(300), 10), Next::At(Timestamp::from_millis(310_000)));
         assert_eq!(after(Weight::Away, 1, 0, Some(1 << 40), 10), Next::GiveUp, "beyond any patience");
+    }
+
+    #[test]
+    fn a_file_that_is_missing_is_looked_for_a_while() {
+        let weight = |seconds: i64| {
+            PATIENCE.missing(Timestamp::from_millis(1000), Timestamp::from_millis(1000 + seconds * 1000))
+        };
+        assert_eq!([0, 600, 601].map(weight), [Weight::Away, Weight::Away, Weight::Final]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use self::steps::{Step, Trouble};
 use super::Shared;
+use super::arr::ArrError;
 use super::confirm::Taken;
 use super::importer::Importer;
 use super::note::{Note, Stage};
@@ -55,12 +56,13 @@ async fn wait(shared: &Shared, importer: &Importer, wake: &Notify) {
 
 /// One pass over the rows that are due. The history is read once for all of them.
 struct Round<'a> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     importer: &'a Importer,
     /// When the oldest of them was published.
     since: Timestamp,
-    taken: Option<Taken>,
-    /// Nobody was there for a row of this round, so nobody is for the rest of it.
+    taken: Option<Result<Taken, ArrError>>,
+    /// Nobody was there for a row of this round, or only somebody who has no time: so it is for the rest of it, and
+    /// they do not wait for an answer one after the other.
     away: Option<Trouble>,
 }
 
@@ -74,6 +76,7 @@ impl Round<'_> {
         };
         if self.importer.take_order(id) && note.stage != Stage::Confirmed {
             note.step(Stage::Sending);
+            note.missing_since = None;
             (note.faults, note.queued_at) = (0, self.shared.now().as_millis());
         }
         self.since = self.since.min(published_at(&row, &note));

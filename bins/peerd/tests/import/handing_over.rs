@@ -125,6 +125,22 @@ async fn a_file_that_is_not_the_downloaded_one_any_more_stays() {
 }
 
 #[tokio::test]
+async fn a_file_of_the_same_size_that_took_its_place_stays() {
+    let radarr = FakeArr::radarr().await;
+    radarr.take_nothing();
+    let (_peer, home) = film_for(&radarr, json!({ "downloads": { "unlink_after_import": true } })).await;
+    let daemon = home.start().await;
+    let film = home.completed("Film.2024.mkv");
+    let id = daemon.add("bob", "film").await;
+    daemon.until(id, "waited for the history", |row| row["import"]["state"] == "confirming").await;
+    fs::write(home.path("better"), [b'x'; 1000]).unwrap();
+    fs::rename(home.path("better"), &film).unwrap();
+    radarr.took(&film, 0);
+    daemon.until(id, "was imported", |row| row["state"] == "imported").await;
+    assert_eq!(fs::read(&film).unwrap(), [b'x'; 1000]);
+}
+
+#[tokio::test]
 async fn nothing_is_told_of_a_download_that_does_not_end_well() {
     let radarr = FakeArr::radarr().await;
     let (peer, home) = film_for(&radarr, json!({})).await;

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::arr::FakeArr;
-use crate::film_for;
 use crate::support::{DOWNLOADS, Receiver, Reply, offer_as};
+use crate::{before_importers, film_for};
 
 #[tokio::test]
 async fn an_importer_that_is_overloaded_or_broken_is_told_again() {
@@ -97,6 +97,7 @@ async fn hostile_answers_are_errors_and_nothing_more() {
     for (reply, said) in [
         (Reply::text("<html>log in</html>"), "cannot be read"),
         (Reply::text(r#"{"id": "seven"}"#), "cannot be read"),
+        (Reply::text(json!({ "id": "seven".repeat(100_000) }).to_string()), "cannot be read"),
         (Reply::text("[]"), "cannot be read"),
         (huge(), "longer than 8 MiB"),
         (Reply::nothing(), "no whole answer"),
@@ -108,12 +109,12 @@ async fn hostile_answers_are_errors_and_nothing_more() {
             film_for(&radarr, json!({ "downloads": { "retry_base": "1s", "retry_max": "1s" } })).await;
         let daemon = home.start().await;
         let id = daemon.add("bob", "film").await;
-        let row = daemon
-            .until(id, "said why", |row| !row["import"]["reason"].is_null() || row["state"] == "imported")
-            .await;
-        if row["state"] != "imported" {
-            assert!(row["import"]["reason"].as_str().expect("a reason").contains(said), "{said}: {row:#}");
-        }
+        let why = |line: &Value| match line["message"] == "the import is tried again" {
+            true => line["reason"].as_str().map(str::to_owned),
+            false => None,
+        };
+        let reason = daemon.log.wait_for("why it is tried again", why).await;
+        assert!(reason.contains(said) && reason.len() < 200, "{said}: {reason}");
         daemon.until(id, "was imported", |row| row["state"] == "imported").await;
     }
 }
@@ -213,4 +214,71 @@ async fn a_row_whose_importer_is_not_configured_any_more_says_so() {
     daemon.cli(["import", "retry", &id.to_string()]).await.expect_code(0);
     let row = daemon.until(id, "was imported", |row| row["state"] == "imported").await;
     assert_eq!(row["import"]["target"], "films");
+}
+
+#[tokio::test]
+async fn without_any_importer_left_a_row_that_waited_for_one_says_so() {
+    let radarr = FakeArr::radarr().await;
+    radarr.take_nothing();
+    let (_peer, home) = film_for(&radarr, json!({})).await;
+    let before = before_importers(&home);
+    let daemon = home.start().await;
+    let id = daemon.add("bob", "film").await;
+    daemon.until(id, "waited for the history", |row| row["import"]["state"] == "confirming").await;
+    daemon.kill().await;
+    let daemon = home.start_with(&before).await;
+    let row = daemon.until(id, "was given up", |row| row["import"]["state"] == "failed").await;
+    assert_eq!(row["import"]["reason"], "no importer is called radarr any more");
+    assert_eq!(row["state"], "completed");
+}
+
+#[tokio::test]
+async fn a_file_that_is_moved_before_the_history_says_so_counts_once_it_does() {
+    let radarr = FakeArr::radarr().await;
+    let (_peer, home) = film_for(&radarr, json!({ "downloads": { "retry_max": "1s" } })).await;
+    radarr.receiver().go_away();
+    let daemon = home.start().await;
+    let id = daemon.add("bob", "film").await;
+    daemon.until(id, "waited", |row| row["import"]["attempts"].as_u64() > Some(0)).await;
+    std::fs::remove_file(home.completed("Film.2024.mkv")).unwrap();
+    radarr.receiver().come_back().await;
+    let missed = |row: &Value| row["import"]["reason"].as_str().is_some_and(|why| why.contains("not there"));
+    let row = daemon.until(id, "was missed", missed).await;
+    assert_eq!(row["state"], "import_queued");
+    radarr.took(home.completed("Film.2024.mkv"), 0);
+    daemon.until(id, "was imported", |row| row["state"] == "imported").await;
+    assert_eq!(radarr.tries(), 0);
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_for_good_is_given_up_in_the_end() {
+    let radarr = FakeArr::radarr().await;
+    let (_peer, home) = film_for(&radarr, json!({})).await;
+    radarr.receiver().go_away();
+    let daemon = home.start().await;
+    let id = daemon.add("bob", "film").await;
+    daemon.until(id, "waited", |row| row["import"]["attempts"].as_u64() > Some(0)).await;
+    std::fs::remove_file(home.completed("Film.2024.mkv")).unwrap();
+    radarr.receiver().come_back().await;
+    let row = daemon.until(id, "was given up", |row| row["import"]["state"] == "failed").await;
+    assert!(row["import"]["reason"].as_str().expect("a reason").contains("not there any more"), "{row:#}");
+}
+
+#[tokio::test]
+async fn a_disk_that_is_not_mounted_fails_no_import() {
+    let radarr = FakeArr::radarr().await;
+    let (_peer, home) = film_for(&radarr, json!({})).await;
+    radarr.receiver().go_away();
+    let daemon = home.start().await;
+    let id = daemon.add("bob", "film").await;
+    daemon.until(id, "waited", |row| row["import"]["attempts"].as_u64() > Some(0)).await;
+    std::fs::rename(home.path("completed"), home.path("unmounted")).unwrap();
+    radarr.receiver().come_back().await;
+    let tries = |row: &Value| {
+        let why = row["import"]["reason"].as_str().unwrap_or_default();
+        why.contains("is its disk mounted?") && row["import"]["attempts"].as_u64() > Some(20)
+    };
+    daemon.until(id, "waited for its disk", tries).await;
+    std::fs::rename(home.path("unmounted"), home.path("completed")).unwrap();
+    daemon.until(id, "was imported", |row| row["state"] == "imported").await;
 }

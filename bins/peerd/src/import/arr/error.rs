@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::import::patience::Weight;
 
 /// Why a call brought nothing.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 pub(in crate::import) enum ArrError {
     /// Nobody took the request.
     #[error("cannot be reached: {0}")]

@@ -1,16 +1,17 @@
 //! The steps of an import: each says what it did, what it waits for, or what went wrong.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use download_registry::{Download, OperatorError, Timestamp};
+use download_registry::{Download, DownloadState, OperatorError, Timestamp};
 
 use super::{Round, published_at};
-use crate::events::ImportStep;
+use crate::downloads::owns_target;
 use crate::import::arr::{Arr, ArrError, Command, CommandState};
 use crate::import::confirm::Taken;
 use crate::import::note::{Note, Stage};
 use crate::import::patience::Weight;
+use crate::import::unlink::Published;
 use crate::import::{date, path_map, unlink};
 
 /// What a step came to.
@@ -41,7 +42,7 @@ impl Trouble {
 
 impl From<ArrError> for Trouble {
     fn from(error: ArrError) -> Self {
-        let nobody_there = matches!(error, ArrError::Unreachable(_));
+        let nobody_there = error.weight() == Weight::Away;
         Self { wait: error.wait(), nobody_there, ..Self::new(error.to_string(), error.weight()) }
     }
 }
@@ -65,8 +66,9 @@ impl Round<'_> {
         let path = path_map::theirs(ours.as_ref(), &self.importer.config.path_map);
         note.path = Some(path.clone());
         if is_missing(ours).await {
-            return self.gone(row, note).await;
+            return self.gone(row, note, ours).await;
         }
+        note.missing_since = None;
         note.stage = Stage::Sending;
         note.sent_at = Some(self.shared.now().as_millis());
         // Before the command: a process that dies now leaves behind that it may have arrived.
@@ -82,8 +84,9 @@ impl Round<'_> {
         }
     }
 
-    /// A file that is not there was perhaps taken without being asked for: importers look into folders by themselves.
-    async fn gone(&mut self, row: &Download, note: &mut Note) -> Result<Step, OperatorError> {
+    /// A file that is not there was perhaps taken without being asked for: importers look into folders by themselves,
+    /// and move a file before they write that into their history. Or its disk is away.
+    async fn gone(&mut self, row: &Download, note: &mut Note, ours: &str) -> Result<Step, OperatorError> {
         match self.shows(row, note).await {
             Ok(true) => {
                 note.step(Stage::Confirmed);
@@ -92,7 +95,16 @@ impl Round<'_> {
                 Ok(Step::On)
             }
             Ok(false) => {
-                Ok(Step::Failed(Trouble::new("was not asked: the file is not there any more", Weight::Final)))
+                let folder = Path::new(ours).parent().and_then(Path::to_str).unwrap_or_default();
+                if is_missing(folder).await {
+                    note.missing_since = None;
+                    let said = "was not asked: the folder of the file is not there; is its disk mounted?";
+                    return Ok(Step::Failed(Trouble::new(said, Weight::Away)));
+                }
+                let now = self.shared.now();
+                let since = *note.missing_since.get_or_insert(now.as_millis());
+                let weight = self.shared.patience.missing(Timestamp::from_millis(since), now);
+                Ok(Step::Failed(Trouble::new("was not asked: the file is not there any more", weight)))
             }
             Err(error) => Ok(Step::Failed(error.into())),
         }
@@ -216,7 +228,7 @@ impl Round<'_> {
     /// Lets go of our copy, if that is wanted, and of the row.
     async fn finish(&self, row: &Download, note: &mut Note) -> Result<Step, OperatorError> {
         if self.shared.unlink && note.confirmed {
-            match self.unlink(row).await? {
+            match self.unlink(row, note).await? {
                 Ok(removed) => note.unlinked = removed,
                 Err(reason) => {
                     tracing::warn!(download_id = row.id.get(), reason, "imported, and our copy stays");
@@ -225,32 +237,37 @@ impl Round<'_> {
             }
         }
         note.step(Stage::Done);
-        let row = self.shared.registry.imported(row.id, &note.text(), self.shared.now()).await?;
-        let Note { target, path, confirmed, unlinked, .. } = &*note;
-        let done =
-            ImportStep::Done { target, path: path.as_deref(), confirmed: *confirmed, unlinked: *unlinked };
-        self.shared.tell(&row, &done);
-        self.shared.count(target, "done");
+        self.shared.done(row, note.clone()).await?;
         Ok(Step::Over)
     }
 
-    async fn unlink(&self, row: &Download) -> Result<Result<bool, String>, OperatorError> {
+    async fn unlink(&self, row: &Download, note: &Note) -> Result<Result<bool, String>, OperatorError> {
         let Some(target) = row.target.as_deref() else { return Ok(Ok(false)) };
-        let latest = self.shared.registry.latest_for_target(target).await?;
-        if latest.is_some_and(|latest| latest.id != row.id) {
+        // Whoever removed the row since it was read keeps the file: it is theirs now.
+        let current = self.shared.registry.get(row.id).await?.ok_or(OperatorError::NotFound(row.id))?;
+        if current.state != DownloadState::ImportQueued {
+            return Ok(Err("the download is in other hands".to_owned()));
+        }
+        if !owns_target(&self.shared.registry, &current).await? {
             return Ok(Err("a later download has this name".to_owned()));
         }
         let size = row.identity.total.map(|total| total.bytes);
-        Ok(unlink::unlink(PathBuf::from(target), self.shared.dir.clone(), size).await)
+        let ours = Published { size, mark: note.mark, at: published_at(row, note) };
+        Ok(unlink::unlink(PathBuf::from(target), self.shared.dir.clone(), ours).await)
     }
 
     /// Whether the history shows the file of a row.
     async fn shows(&mut self, row: &Download, note: &Note) -> Result<bool, ArrError> {
-        if self.taken.is_none() {
-            self.taken = Some(Taken::read(self.arr(), self.since, &self.shared.clock).await?);
-        }
+        let taken = match self.taken.take() {
+            Some(taken) => taken,
+            None => Taken::read(self.arr(), self.since, &self.shared.clock).await,
+        };
         let path = note.path.as_deref().unwrap_or_default();
-        Ok(self.taken.as_ref().is_some_and(|taken| taken.shows(path, published_at(row, note))))
+        // What failed once in this round would fail for every row of it.
+        match self.taken.insert(taken) {
+            Ok(taken) => Ok(taken.shows(path, published_at(row, note))),
+            Err(error) => Err(error.clone()),
+        }
     }
 
     /// What we wanted to know is not worth waiting for: giving the command twice does no harm.
