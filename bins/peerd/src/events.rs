@@ -1,8 +1,9 @@
 //! **What happens**, told once: whoever does something to a download calls [`Events::record`], and the listeners hear it.
 //!
-//! There are four: the [`journal`] (a line in the log), the [`tally`] (the metrics) and the [`ring`] (the last events
-//! under their numbers, for whoever follows the daemon) and the [`endings`] (which downloads are over). A listener never blocks the one who tells: the ring drops its
-//! oldest event, and a reader that was too slow for it learns that it fell behind.
+//! Always there are the [`journal`] (a line in the log), the [`tally`] (the metrics), the [`ring`] (the last events under
+//! their numbers, for whoever follows the daemon) and the [`endings`] (which downloads are over); hooks and the hand-off
+//! join them as a [`Listener`]. None of them ever blocks the one who tells: the ring drops its oldest event, and a reader
+//! that was too slow for it learns that it fell behind.
 
 mod endings;
 mod event;

@@ -13,11 +13,13 @@ mod replay;
 mod webhook;
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
 use download_registry::Registry;
+use futures_util::FutureExt;
 use retry_kit::{Clock, SharedClock};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -45,8 +47,10 @@ struct Shared {
     rng: Mutex<fastrand::Rng>,
     hooks: BTreeMap<String, Hook>,
     patience: Patience,
-    /// Hooks at work at once, over all of them.
-    running: Semaphore,
+    /// Programs at work at once, over all hooks.
+    programs: Semaphore,
+    /// Addresses that are told at once, over all hooks: a program that takes its time holds up none of them.
+    calls: Semaphore,
     /// Something was taken in or delivered.
     moved: Notify,
     tasks: TaskTracker,
@@ -110,7 +114,8 @@ impl Hooks {
             rng: Mutex::new(rng),
             hooks: config.hooks.iter().map(hook).collect::<anyhow::Result<_>>()?,
             patience: Patience { base: downloads.retry_base, cap: downloads.retry_max },
-            running: Semaphore::new(RUNNING),
+            programs: Semaphore::new(RUNNING),
+            calls: Semaphore::new(RUNNING),
             moved: Notify::new(),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
@@ -130,25 +135,21 @@ impl Hooks {
         }
         events.listen(Arc::clone(shared) as Arc<dyn Listener>);
         for name in shared.hooks.keys() {
-            self.spawn(deliver(Arc::clone(shared), name.clone()));
+            shared.spawn(name, deliver(Arc::clone(shared), name.clone()));
         }
-        self.spawn(replay::replay(Arc::clone(shared), missed));
-        self.spawn(replay::keep(Arc::clone(shared)));
+        shared.spawn("retelling", replay::replay(Arc::clone(shared), missed));
+        shared.spawn("record", replay::keep(Arc::clone(shared)));
         Ok(())
     }
 
     /// Ends at once. Programs that still run are killed; what they were told is told again after the next start, if it
     /// was how something ended.
     pub async fn stop(&self) {
+        let newest = self.shared.registry.newest_transition().await;
         self.shared.shutdown.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
-        replay::settle(&self.shared).await;
-    }
-
-    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let shutdown = self.shared.shutdown.clone();
-        self.shared.tasks.spawn(async move { shutdown.run_until_cancelled(work).await.unwrap_or_default() });
+        replay::settle(&self.shared, newest).await;
     }
 }
 
@@ -165,7 +166,7 @@ async fn deliver(shared: Arc<Shared>, name: String) {
         delivery.find_path(&shared.registry).await;
         let outcome = match &hook.means {
             Means::Command(argv) => {
-                let permit = shared.running.acquire().await;
+                let permit = shared.programs.acquire().await;
                 let outcome = command::run(&name, argv, hook.config.timeout, &delivery, &shared.clock).await;
                 drop(permit);
                 outcome
@@ -179,6 +180,21 @@ async fn deliver(shared: Arc<Shared>, name: String) {
 }
 
 impl Shared {
+    /// Runs a task of the hooks until they stop. One that panics is told of: its hook hears nothing any more.
+    fn spawn(&self, task: &str, work: impl Future<Output = ()> + Send + 'static) {
+        let (shutdown, task) = (self.shutdown.clone(), task.to_owned());
+        let guarded =
+            AssertUnwindSafe(async move { shutdown.run_until_cancelled(work).await }).catch_unwind();
+        self.tasks.spawn(async move {
+            if guarded.await.is_err() {
+                tracing::error!(
+                    task,
+                    "a task of the hooks has panicked; restart the daemon to go on with it"
+                );
+            }
+        });
+    }
+
     fn rng(&self) -> MutexGuard<'_, fastrand::Rng> {
         self.rng.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -188,7 +204,7 @@ impl Shared {
         self.metrics.hook_deliveries.get_or_create(&label).inc();
     }
 
-    /// Puts a delivery in a hook's queue. When that is full its oldest entry is lost, and that is told.
+    /// Puts a delivery in a hook's queue. When that is full another entry is lost, and that is told.
     fn push(&self, name: &str, hook: &Hook, delivery: Delivery) {
         let pushed = hook.queue().push(delivery);
         if pushed == Pushed::Over {

@@ -22,11 +22,13 @@ mod unlink;
 mod worker;
 
 use std::collections::{BTreeMap, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
 use download_registry::{Download, DownloadId, DownloadState, OperatorError, Registry, Timestamp};
+use futures_util::FutureExt;
 use retry_kit::{Clock, SharedClock};
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -159,9 +161,9 @@ impl Imports {
         intake::take_up(shared).await.context("cannot look for files to be imported")?;
         let Some(from) = from else { return Ok(()) };
         shared.events.listen(Arc::clone(shared) as Arc<dyn Listener>);
-        self.spawn(intake::follow(Arc::clone(shared), from));
+        self.spawn("log", intake::follow(Arc::clone(shared), from));
         for name in shared.importers.keys() {
-            self.spawn(worker::run(Arc::clone(shared), name.clone()));
+            self.spawn(name, worker::run(Arc::clone(shared), name.clone()));
         }
         Ok(())
     }
@@ -238,10 +240,20 @@ impl Imports {
         Ok(shared.begin(&row, &target).await?)
     }
 
-    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let shutdown = self.shared.shutdown.clone();
+    /// Runs a task of the hand-off until it stops. One that panics is told of: nothing is handed over there any more.
+    fn spawn(&self, task: &str, work: impl Future<Output = ()> + Send + 'static) {
+        let (shutdown, task) = (self.shared.shutdown.clone(), task.to_owned());
         // Dropped in the middle of a step it leaves what a crash would leave, and that is taken up again.
-        self.shared.tasks.spawn(async move { shutdown.run_until_cancelled(work).await.unwrap_or_default() });
+        let guarded =
+            AssertUnwindSafe(async move { shutdown.run_until_cancelled(work).await }).catch_unwind();
+        self.shared.tasks.spawn(async move {
+            if guarded.await.is_err() {
+                tracing::error!(
+                    task,
+                    "a task of the hand-off has panicked; restart the daemon to go on with it"
+                );
+            }
+        });
     }
 }
 

@@ -13,6 +13,7 @@ mod lanes;
 mod leave;
 mod signal;
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
@@ -43,8 +44,10 @@ pub struct Watcher {
     changed: Arc<Notify>,
     signal: Signal,
     book: Book,
-    lanes: Lanes<Key>,
+    lanes: Lanes<Asked>,
     adding: JoinSet<Added>,
+    /// URLs that are on their way into the queue, as their rows keep them, and who wants them as well.
+    asked_for: HashMap<String, Vec<Key>>,
     /// The folder that was looked at last; `None` while it cannot be.
     seen: Option<(u64, u64)>,
     /// What was last told of why it cannot be.
@@ -55,9 +58,15 @@ pub struct Watcher {
     everything_at: Instant,
 }
 
+/// A wish in its lane, and the URL it asks for, as its row will keep it.
+struct Asked {
+    key: Key,
+    url: Option<String>,
+}
+
 /// A request that went through.
 struct Added {
-    turn: Turn<Key>,
+    turn: Turn<Asked>,
     outcome: Result<Download, AddError>,
 }
 
@@ -77,6 +86,7 @@ impl Watcher {
             book: Book::default(),
             lanes: Lanes::new(),
             adding: JoinSet::new(),
+            asked_for: HashMap::new(),
             seen: None,
             told: None,
             look_at: now,

@@ -3,14 +3,17 @@
 use std::collections::VecDeque;
 
 use super::delivery::Delivery;
+use super::replay::is_ending;
 
 /// A queue, and whether its first entry is being delivered.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiting: VecDeque<Delivery>,
     busy: bool,
-    /// Events of an earlier process are still to come.
+    /// Events of an earlier process are still to come, or some that were lost.
     pub(super) replaying: bool,
+    /// It had no room for how something ended: that stands in the log, and is told from there once there is room.
+    lost_ending: bool,
 }
 
 /// What became of an entry.
@@ -18,7 +21,7 @@ pub(super) struct Queue {
 pub(super) enum Pushed {
     /// It is in line.
     In,
-    /// It is, and the oldest one is lost for it.
+    /// It is, and another one is lost for it: the oldest that is no ending, or else the oldest.
     Over,
 }
 
@@ -30,7 +33,9 @@ impl Queue {
         }
         let full = self.is_full();
         if full {
-            self.waiting.pop_front();
+            let least = self.waiting.iter().position(|earlier| !is_ending(&earlier.event));
+            self.lost_ending |= least.is_none();
+            self.waiting.remove(least.unwrap_or_default());
         }
         self.waiting.push_back(delivery);
         if full { Pushed::Over } else { Pushed::In }
@@ -49,6 +54,19 @@ impl Queue {
 
     /// Whether everything that was told is delivered.
     pub(super) fn is_idle(&self) -> bool {
+        self.has_nothing() && !self.lost_ending
+    }
+
+    /// Whether it had no room for an ending, and has it now; asked once. [`Queue::replaying`] holds from then on.
+    pub(super) fn take_lost_ending(&mut self) -> bool {
+        let now = self.lost_ending && self.has_nothing();
+        if now {
+            (self.lost_ending, self.replaying) = (false, true);
+        }
+        now
+    }
+
+    fn has_nothing(&self) -> bool {
         self.waiting.is_empty() && !self.busy && !self.replaying
     }
 
@@ -95,6 +113,29 @@ mod tests {
         ];
         assert_eq!(out, expected.map(|(event, download, n)| delivery(event, download, n)));
         assert!(queue.is_idle());
+    }
+
+    #[test]
+    fn a_full_queue_loses_an_ending_last_and_remembers_that_it_did() {
+        let mut queue = Queue::default();
+        queue.push(delivery("download.completed", 0, 0));
+        for n in 1..CAPACITY {
+            queue.push(delivery("download.queued", n, n));
+        }
+        for n in 0..CAPACITY - 1 {
+            assert_eq!(queue.push(delivery("import.done", n, n)), Pushed::Over);
+        }
+        assert_eq!(queue.waiting.front(), Some(&delivery("download.completed", 0, 0)));
+        let drain = |queue: &mut Queue| while queue.begin().is_some() {};
+        let mut kept = Queue { waiting: queue.waiting.clone(), ..Queue::default() };
+        drain(&mut kept);
+        assert!(kept.is_idle() && !kept.take_lost_ending(), "all of them were told");
+        queue.push(delivery("import.done", 0, CAPACITY));
+        assert!(!queue.take_lost_ending(), "there is no room yet");
+        drain(&mut queue);
+        assert!(!queue.is_idle(), "what was lost is not told");
+        assert!(queue.take_lost_ending() && !queue.take_lost_ending(), "once");
+        assert!(!queue.is_idle(), "it is being told");
     }
 
     #[test]

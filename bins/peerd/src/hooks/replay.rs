@@ -2,7 +2,8 @@
 //!
 //! The log of the registry has every end. For each hook a record says up to where everything in it has been
 //! delivered; it is written while the hook has nothing to do, so it may lag behind and never leads. What comes after
-//! it is told again at the next start: once more than necessary, perhaps, and never less.
+//! it is told again at the next start, or as soon as a hook that was too slow for it has caught up: once more than
+//! necessary, perhaps, and never less.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -37,6 +38,7 @@ pub(super) async fn open(shared: &Shared) -> Result<Vec<Missed>, StorageError> {
     let mut missed = Vec::new();
     for (name, hook) in &shared.hooks {
         let after = known.iter().find(|(known, _)| known == name).and_then(|(_, text)| text.parse().ok());
+        hook.kept.store(after.unwrap_or(newest), Ordering::Relaxed);
         match after {
             Some(after) if after < newest => {
                 hook.queue().replaying = true;
@@ -89,27 +91,47 @@ async fn tell_again(shared: &Shared, missed: &mut Missed) -> Result<(), StorageE
     Ok(())
 }
 
-/// Keeps on record how far the hooks have come, for as long as it is polled.
+/// Keeps on record how far the hooks have come, for as long as it is polled; what they lost they are told again.
 pub(super) async fn keep(shared: Arc<Shared>) {
     loop {
         shared.moved.notified().await;
-        if let Err(error) = record(&shared, PAUSE).await {
+        let kept = async {
+            let newest = shared.registry.newest_transition().await?;
+            // A row is on record a moment before its event is told. Who was idle after this pause has all that came
+            // before.
+            shared.clock.sleep(PAUSE).await;
+            let lost = lost(&shared, newest);
+            if !lost.is_empty() {
+                shared.spawn("retelling", replay(Arc::clone(&shared), lost));
+            }
+            record(&shared, newest).await
+        };
+        if let Err(error) = kept.await {
             tracing::warn!(error = %resume_fetch::describe(&error), "how far hooks have come cannot be recorded");
         }
     }
 }
 
-/// As [`keep`] once, when nothing moves any more.
-pub(super) async fn settle(shared: &Shared) {
-    if let Err(error) = record(shared, Duration::ZERO).await {
+/// What hooks that have caught up were too slow for.
+fn lost(shared: &Shared, newest: i64) -> Vec<Missed> {
+    let late = shared.hooks.iter().filter(|(_, hook)| hook.queue().take_lost_ending());
+    let missed = late.map(|(name, hook)| {
+        let after = hook.kept.load(Ordering::Relaxed);
+        Missed { hook: name.clone(), after, to: newest }
+    });
+    missed.collect()
+}
+
+/// As [`keep`] once, when nothing moves any more. `newest` was read before the hooks were stopped: what came later
+/// they may not have heard.
+pub(super) async fn settle(shared: &Shared, newest: Result<i64, StorageError>) {
+    let settled = async { record(shared, newest?).await };
+    if let Err(error) = settled.await {
         tracing::warn!(error = %resume_fetch::describe(&error), "hooks are told again what they know");
     }
 }
 
-async fn record(shared: &Shared, pause: Duration) -> Result<(), StorageError> {
-    let newest = shared.registry.newest_transition().await?;
-    // A row is on record a moment before its event is told. Who was idle after this pause has all that came before.
-    shared.clock.sleep(pause).await;
+async fn record(shared: &Shared, newest: i64) -> Result<(), StorageError> {
     for (name, hook) in shared.hooks.iter().filter(|(_, hook)| hook.queue().is_idle()) {
         if hook.kept.load(Ordering::Relaxed) != newest {
             put(shared, name, newest).await?;
@@ -124,16 +146,14 @@ async fn put(shared: &Shared, name: &str, seq: i64) -> Result<(), StorageError> 
     shared.registry.put_record(KIND, name, &seq.to_string(), now).await
 }
 
+/// Whether an event says how something ended.
+pub(super) fn is_ending(name: &str) -> bool {
+    ENDINGS.iter().any(|(_, ending)| *ending == name)
+}
+
 /// The event that told of an entry of the log, for those that end something.
 fn event(logged: &str) -> Option<&'static str> {
-    let names = [
-        (RowEvent::Published, "download.completed"),
-        (RowEvent::Failed, "download.failed"),
-        (RowEvent::Cancelled, "download.cancelled"),
-        (RowEvent::Imported, "import.done"),
-        (RowEvent::ImportFailed, "import.failed"),
-    ];
-    names.into_iter().find(|(event, _)| event.as_str() == logged).map(|(_, name)| name)
+    ENDINGS.into_iter().find(|(event, _)| event.as_str() == logged).map(|(_, name)| name)
 }
 
 /// The data of that event, as far as it is still known.
@@ -168,6 +188,13 @@ fn data(name: &str, transition: &Transition, row: &Download) -> Value {
     data
 }
 
+const ENDINGS: [(RowEvent, &str); 5] = [
+    (RowEvent::Published, "download.completed"),
+    (RowEvent::Failed, "download.failed"),
+    (RowEvent::Cancelled, "download.cancelled"),
+    (RowEvent::Imported, "import.done"),
+    (RowEvent::ImportFailed, "import.failed"),
+];
 const KIND: &str = "hook";
 const PAGE: u32 = 500;
 const PAUSE: Duration = Duration::from_secs(1);

@@ -90,7 +90,7 @@ pub(super) async fn send(shared: &Shared, hook: &str, webhook: &Webhook, deliver
     let (event, download_id) = (delivery.event.as_str(), delivery.download);
     let backoff = Backoff::new(shared.patience.base, shared.patience.cap);
     for attempt in 1..=MAX_ATTEMPTS {
-        let permit = shared.running.acquire().await;
+        let permit = shared.calls.acquire().await;
         let answer = webhook.post(event, delivery.text()).await;
         drop(permit);
         let (said, wait) = match answer {

@@ -1,5 +1,6 @@
 //! What follows from a stub is done here: rows are queued, followed and tried again.
 
+use std::collections::hash_map::Entry;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,8 +11,8 @@ use retry_kit::Clock;
 use super::book::{Key, Status, Wish};
 use super::decide::{Next, Row, Sight, decide};
 use super::lanes::Turn;
-use super::{Added, Watcher, shown};
-use crate::downloads::{AddError, AddRequest, Hint, Source, url_on_record};
+use super::{Added, Asked, Watcher, shown};
+use crate::downloads::{AddError, AddRequest, Downloads, Hint, Source, url_on_record};
 use crate::stub::Wanted;
 
 impl Watcher {
@@ -137,19 +138,31 @@ impl Watcher {
             _ => 0,
         };
         wish.status = Status::Queueing { tries };
+        let url = match wanted {
+            Wanted::Url(url) => Some(url_on_record(url).to_owned()),
+            Wanted::Item { .. } => None,
+        };
+        if let Some(url) = url.clone() {
+            match self.asked_for.entry(url) {
+                // One row is enough: who comes later looks again once it is there.
+                Entry::Occupied(asked) => return asked.into_mut().push(key.clone()),
+                Entry::Vacant(new) => new.insert(Vec::new()),
+            };
+        }
         let lane = match wanted {
             Wanted::Item { peer, .. } => self.downloads.peers().find(peer).unwrap_or_else(|| peer.clone()),
             // Nobody is asked about a URL.
             Wanted::Url(_) => String::new(),
         };
-        self.lanes.push(&lane, key.clone(), self.clock.now());
+        self.lanes.push(&lane, Asked { key: key.clone(), url }, self.clock.now());
     }
 
     /// Lets through whose turn it is.
     pub(super) fn add(&mut self) {
         while let Some(turn) = self.lanes.next(self.clock.now()) {
-            let Some((wish, _, hint)) = self.book.facts(&turn.key) else {
+            let Some((wish, _, hint)) = self.book.facts(&turn.key.key) else {
                 self.lanes.ended(&turn.lane, turn.ask, false, self.clock.now());
+                self.let_others_ask(turn.key.url.as_deref());
                 continue;
             };
             let request = AddRequest::of(match wish.wanted {
@@ -158,7 +171,12 @@ impl Watcher {
             });
             let (downloads, hint) = (self.downloads.clone(), Hint { ask_later: !turn.ask, ..hint });
             self.adding.spawn(async move {
-                let outcome = downloads.add_hinted(request, &hint).await;
+                // Somebody may have queued the URL while this waited for its turn.
+                let outcome = match is_fetched(&downloads, turn.key.url.as_deref()).await {
+                    Ok(Some(row)) => Ok(row),
+                    Ok(None) => downloads.add_hinted(request, &hint).await,
+                    Err(error) => Err(AddError::Registry(error.into())),
+                };
                 Added { turn, outcome }
             });
         }
@@ -166,9 +184,10 @@ impl Watcher {
 
     /// Takes in what became of a request.
     pub(super) async fn added(&mut self, Added { turn, outcome }: Added) {
-        let Turn { lane, key, ask } = turn;
+        let Turn { lane, key: Asked { key, url }, ask } = turn;
         let unnamed = outcome.as_ref().is_ok_and(|row| row.filename.is_none());
         self.lanes.ended(&lane, ask, unnamed, self.clock.now());
+        self.let_others_ask(url.as_deref());
         let Some(wish) = self.book.wish(&key) else { return };
         let (stub, wanted) = (shown(&key.name), plain(&wish.wanted));
         let id = match outcome {
@@ -202,6 +221,18 @@ impl Watcher {
         // Its end may have been told before we knew whose it is.
         self.set(&key, Status::Followed(id));
         self.decide_each(vec![key]).await;
+    }
+
+    /// Whoever waits for the row of a URL looks for it now.
+    fn let_others_ask(&mut self, url: Option<&str>) {
+        let now = self.clock.now();
+        for key in url.and_then(|url| self.asked_for.remove(url)).unwrap_or_default() {
+            if let Some(wish) = self.book.wish(&key)
+                && let Status::Queueing { tries } = wish.status
+            {
+                wish.status = Status::Undecided { after: Some(now), tries };
+            }
+        }
     }
 
     /// A row has ended; what it failed before, it may have failed again.
@@ -243,6 +274,13 @@ impl Watcher {
             wish.status = status;
         }
     }
+}
+
+/// The row that fetches a URL right now.
+async fn is_fetched(downloads: &Downloads, url: Option<&str>) -> Result<Option<Download>, StorageError> {
+    let Some(url) = url else { return Ok(None) };
+    let latest = downloads.registry().latest_for_url(url).await?;
+    Ok(latest.filter(|row| row.state.is_live()))
 }
 
 /// Whether a stub that was refused may be taken later, although nobody touches it.

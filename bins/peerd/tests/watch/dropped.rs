@@ -156,3 +156,23 @@ async fn two_stubs_of_one_item_are_one_download_and_go_together() {
     gone(&second, &daemon).await;
     assert_eq!((rows(&daemon).await.len(), fetches(&bob, "m")), (1, 1));
 }
+
+#[tokio::test]
+async fn stubs_of_one_url_are_one_download_and_go_together() {
+    let bob = ScriptedPeer::start().await;
+    let gate = Gate::closed();
+    let url = bob.url(&offer(&bob, "c", 9, 1000));
+    bob.script("/peer/items/c/file", [Answer::hold_head(&gate)]);
+    let home = watching(&bob).with(json!({ "downloads": { "on_conflict": "rename" } }));
+    let stub = |(name, end)| drop_file(&home, name, format!("{url}{end}\n"));
+    let stubs = [("a.peerd", ""), ("b.peerd", "#top"), ("c.peerd", "#end")].map(stub);
+    let daemon = home.start().await;
+    gate.parked(1).await;
+    looked_again(&home, &daemon).await;
+    assert_eq!(rows(&daemon).await.len(), 1, "{}", daemon.log.tail());
+    gate.release();
+    for stub in &stubs {
+        gone(stub, &daemon).await;
+    }
+    assert_eq!((rows(&daemon).await.len(), home.names("completed")), (1, vec!["file".to_owned()]));
+}
