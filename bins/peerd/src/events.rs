@@ -1,9 +1,9 @@
 //! **What happens**, told once: whoever does something to a download calls [`Events::record`], and the listeners hear it.
 //!
-//! Always there are the [`journal`] (a line in the log), the [`tally`] (the metrics), the [`ring`] (the last events under
-//! their numbers, for whoever follows the daemon) and the [`endings`] (which downloads are over); hooks and the hand-off
-//! join them as a [`Listener`]. None of them ever blocks the one who tells: the ring drops its oldest event, and a reader
-//! that was too slow for it learns that it fell behind.
+//! Always there are the [`journal`] (a line in the log), the [`tally`] (the metrics) and the [`ring`] (the last events under
+//! their numbers, for whoever follows the daemon); hooks, the hand-off and the watch folder (by the [`endings`]) join them
+//! as a [`Listener`]. None of them ever blocks the one who tells: the ring drops its oldest event, and a reader that was
+//! too slow for it learns that it fell behind.
 
 mod endings;
 mod event;
@@ -36,7 +36,6 @@ pub struct Events {
     metrics: Arc<Metrics>,
     ring: Ring,
     numbers: Numbers,
-    endings: endings::Teller,
     closed: CancellationToken,
     listeners: RwLock<Vec<Arc<dyn Listener>>>,
 }
@@ -44,7 +43,16 @@ pub struct Events {
 /// Somebody who is told what happens, besides the log, the metrics and the ring.
 pub trait Listener: Send + Sync {
     /// Hears of an event. Called by whoever caused it, so it must neither block nor wait.
-    fn hear(&self, number: u64, told: &Told);
+    fn hear(&self, heard: &Heard<'_>);
+}
+
+/// What a [`Listener`] hears.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard<'a> {
+    /// What happened.
+    pub event: &'a Event<'a>,
+    /// The same under its number, as followers of the daemon are told; `None` for what is nobody's business.
+    pub told: Option<(u64, &'a Told)>,
 }
 
 impl Events {
@@ -59,28 +67,31 @@ impl Events {
     ) -> Result<Arc<Self>, StorageError> {
         let (numbers, last) = Numbers::open(registry, clock.wall().into()).await?;
         let ring = Ring::after(last);
-        let endings = endings::Teller::new();
         let (closed, listeners) = (CancellationToken::new(), RwLock::default());
-        Ok(Arc::new(Self { metrics, ring, numbers, endings, closed, listeners }))
+        Ok(Arc::new(Self { metrics, ring, numbers, closed, listeners }))
     }
 
     /// Tells every listener, in the order of the calls. Call it once what happened is on record.
     pub fn record(&self, event: &Event<'_>) {
         journal::write(event);
         tally::count(&self.metrics, event);
-        if let Some(told) = wire(event) {
-            let last = self.ring.push(&told);
-            self.numbers.spent(last);
-            for listener in self.listeners.read().unwrap_or_else(PoisonError::into_inner).iter() {
-                listener.hear(last, &told);
-            }
+        let told = wire(event);
+        let number = told.as_ref().map(|told| self.ring.push(told));
+        if let Some(number) = number {
+            self.numbers.spent(number);
         }
-        self.endings.hear(event);
+        let heard = Heard { event, told: number.zip(told.as_ref()) };
+        for listener in self.listeners.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            listener.hear(&heard);
+        }
     }
 
     /// The downloads that come to an end from now on.
     pub fn endings(&self) -> Endings {
-        self.endings.subscribe()
+        let teller = Arc::new(endings::Teller::new());
+        let endings = teller.subscribe();
+        self.listen(teller);
+        endings
     }
 
     /// Tells `listener` what happens from now on.

@@ -29,7 +29,7 @@ use self::delivery::Delivery;
 use self::queue::{Pushed, Queue};
 use self::webhook::{Patience, Webhook};
 use crate::config::{Config, HookConfig};
-use crate::events::{Events, Listener, Told};
+use crate::events::{Events, Heard, Listener};
 use crate::library::rfc3339;
 use crate::metrics::{HookResult, Metrics};
 use crate::outbound;
@@ -224,7 +224,8 @@ impl Shared {
 }
 
 impl Listener for Shared {
-    fn hear(&self, number: u64, told: &Told) {
+    fn hear(&self, heard: &Heard<'_>) {
+        let Some((number, told)) = heard.told else { return };
         let wants = |hook: &Hook| hook.config.events.iter().any(|event| event.as_str() == told.name);
         let mut delivery = None;
         for (name, hook) in self.hooks.iter().filter(|(_, hook)| wants(hook)) {

@@ -41,7 +41,7 @@ use self::note::Note;
 use self::patience::Patience;
 use self::route::{Route, Rules};
 use crate::config::{Config, ImportConfig, ResolvedPaths};
-use crate::events::{Event, Events, ImportStep, Listener, Told};
+use crate::events::{Event, Events, Heard, ImportStep, Listener, Step};
 use crate::metrics::{Metrics, TargetResult};
 use crate::outbound;
 use crate::to_the_end::to_the_end;
@@ -351,8 +351,8 @@ impl Shared {
 
 /// A published file is news for the one who hands it over.
 impl Listener for Shared {
-    fn hear(&self, _: u64, told: &Told) {
-        if told.name == "download.completed" {
+    fn hear(&self, heard: &Heard<'_>) {
+        if matches!(heard.event, Event::Download(_, Step::Completed { .. })) {
             self.published.notify_one();
         }
     }

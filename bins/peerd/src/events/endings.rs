@@ -4,6 +4,7 @@ use download_registry::DownloadId;
 use tokio::sync::broadcast;
 
 use super::event::{Event, Step};
+use super::{Heard, Listener};
 
 /// Numbers of downloads whose row has changed for good, or is gone: published, failed, cancelled, deleted. What
 /// became of each stands in the registry. A reader that is too slow is told so, and looks at all it cares about.
@@ -19,19 +20,21 @@ impl Teller {
         Self { ended: broadcast::Sender::new(CAPACITY) }
     }
 
-    pub(super) fn hear(&self, event: &Event<'_>) {
+    pub(super) fn subscribe(&self) -> Endings {
+        self.ended.subscribe()
+    }
+}
+
+impl Listener for Teller {
+    fn hear(&self, heard: &Heard<'_>) {
         if let Event::Download(
             of,
             Step::Completed { .. } | Step::Failed { .. } | Step::Cancelled | Step::Deleted { .. },
-        ) = event
+        ) = heard.event
         {
-            // Nobody may be listening.
+            // Nobody may be listening any more.
             let _ = self.ended.send(of.id);
         }
-    }
-
-    pub(super) fn subscribe(&self) -> Endings {
-        self.ended.subscribe()
     }
 }
 
@@ -55,7 +58,8 @@ mod tests {
             (3, Step::Paused { durable: 0 }),
             (4, Step::Deleted { data: false }),
         ] {
-            teller.hear(&Event::Download(Subject::from(DownloadId::new(id)), step));
+            let event = Event::Download(Subject::from(DownloadId::new(id)), step);
+            teller.hear(&Heard { event: &event, told: None });
         }
         assert_eq!(endings.try_recv(), Ok(DownloadId::new(2)));
         assert_eq!(endings.try_recv(), Ok(DownloadId::new(4)));
