@@ -45,6 +45,7 @@ use crate::current::Current;
 use crate::events::{Endings, Event, Events, Step, Subject};
 
 pub use content::{ContentError, RowContent, RowSource};
+pub(crate) use disk::free_bytes;
 pub use history::HistoryView;
 pub(crate) use intake::url_on_record;
 pub use intake::{AddError, AddRequest, Hint, Source};

@@ -42,9 +42,9 @@ impl Doctor {
         findings.iter().for_each(show);
         match (failed, warnings) {
             (0, 0) => say("all is well"),
-            (0, warnings) => say(&format!("it works; {warnings} things could be better")),
+            (0, warnings) => say(&format!("it works; things that could be better: {warnings}")),
             (failed, _) => {
-                fail(exit, format_args!("{failed} things are in the way; look again with: peerd doctor"))
+                fail(exit, format_args!("things in the way: {failed}; look again with: peerd doctor"))
             }
         }
     }
@@ -70,7 +70,7 @@ async fn added_peers(global: &Global) -> Vec<Finding> {
     let added = peers["peers"].as_array().into_iter().flatten().filter(|peer| peer["origin"] == "registry");
     let mut findings = Vec::new();
     for name in added.filter_map(|peer| peer["name"].as_str()) {
-        if let Ok(probe) = daemon.call(Method::POST, &format!("/peers/{name}/test"), None).await {
+        if let Ok(probe) = daemon.call_patiently(Method::POST, &format!("/peers/{name}/test")).await {
             findings.extend(of_answer(name, &probe));
         }
     }

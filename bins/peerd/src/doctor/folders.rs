@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::Finding;
 use crate::config::{Config, ResolvedPaths};
+use crate::downloads::{Outcome, free_bytes};
 
 /// Blocking.
 pub(super) fn look(config: &Config, paths: &ResolvedPaths) -> Vec<Finding> {
@@ -68,7 +69,7 @@ fn private(state: &Path) -> Finding {
     let finding = writable("state", state);
     let Ok(meta) = state.metadata() else { return finding };
     match readable_by_others("state", state, &meta.permissions(), "700") {
-        Some(warning) if finding.outcome == crate::downloads::Outcome::Ok => warning,
+        Some(warning) if finding.outcome == Outcome::Ok => warning,
         _ => finding,
     }
 }
@@ -111,8 +112,7 @@ fn one_filesystem(finished: &Path, unfinished: &Path) -> Finding {
 
 fn room(dir: &Path, min_free: u64) -> Option<Finding> {
     let there = dir.ancestors().find(|ancestor| ancestor.is_dir())?;
-    let stat = rustix::fs::statvfs(there).ok()?;
-    let free = stat.f_bavail.checked_mul(stat.f_frsize)?;
+    let free = free_bytes(there)?;
     let [told, limit] = [free, min_free].map(|bytes| indicatif::BinaryBytes(bytes).to_string());
     Some(match free {
         free if free < min_free => Finding::failed(
@@ -149,7 +149,6 @@ const PROBE: &str = ".peerd-doctor";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::downloads::Outcome;
 
     #[test]
     fn a_folder_is_tried_by_writing_and_left_as_it_was() {

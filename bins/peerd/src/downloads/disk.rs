@@ -98,7 +98,7 @@ fn is_low(free: u64, min_free: u64, was_low: bool) -> bool {
 }
 
 /// Bytes this user may still write below `dir`; `None` when the filesystem does not say. May take a while.
-pub(super) fn free_bytes(dir: &Path) -> Option<u64> {
+pub(crate) fn free_bytes(dir: &Path) -> Option<u64> {
     let stat = rustix::fs::statvfs(dir).ok()?;
     stat.f_bavail.checked_mul(stat.f_frsize)
 }
