@@ -1,142 +1,26 @@
 //! Intake: a request is checked as far as it can be, and becomes a row or a reason.
 
+mod names;
+mod request;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use download_registry::{
-    Claimed, Conflict, Digests, Download, DownloadId, DownloadState, EnqueueError, Identity,
-    Metadata as RowMetadata, NewDownload, Priority, Total, TotalSource,
+    Claimed, Conflict, Download, DownloadState, EnqueueError, Identity, Metadata as RowMetadata, NewDownload,
+    Total, TotalSource,
 };
 use http::StatusCode;
-use resume_fetch::{FetchRequest, InvalidUrl, file_name};
 use thiserror::Error;
-use url::Url;
 
+pub(super) use self::names::Candidates;
+use self::names::{name_in_url, plain_name, usable_name};
+pub use self::request::{AddError, AddRequest, Hint, Source};
 use super::lookout::of_question;
 use super::peers::{Metadata, News, PeerError};
 use super::{Downloads, Peer, Shared, disk};
 use crate::config::OnConflict;
 use crate::events::{Step, Why};
-
-/// What somebody wants downloaded.
-#[derive(Clone, Debug)]
-pub struct AddRequest {
-    /// Where it is.
-    pub source: Source,
-    /// Name to publish it under; the peer's or the URL's own otherwise.
-    pub filename: Option<String>,
-    /// -10 to 10, higher first.
-    pub priority: Priority,
-    /// Queue it without starting it.
-    pub paused: bool,
-    /// What the file must hash to.
-    pub digests: Digests,
-    /// Bytes per second for this download alone.
-    pub limit_down: Option<u64>,
-    /// Who takes the file over: the name of an importer, or `none`; decided by the configuration otherwise.
-    pub import: Option<String>,
-}
-
-/// Where a file is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// An item of a configured peer.
-    Item {
-        /// The peer's name here.
-        peer: String,
-        /// The peer's name for the item.
-        item: String,
-    },
-    /// Any http or https URL.
-    Url(String),
-}
-
-impl AddRequest {
-    /// A request for this source, with nothing special about it.
-    pub fn of(source: Source) -> Self {
-        Self {
-            source,
-            filename: None,
-            priority: Priority::default(),
-            paused: false,
-            digests: Digests::default(),
-            limit_down: None,
-            import: None,
-        }
-    }
-}
-
-/// What is said about an item by somebody else than its peer. The peer's own word counts more.
-#[derive(Clone, Debug, Default)]
-pub struct Hint {
-    /// A name to publish it under, should the peer name none.
-    pub filename: Option<String>,
-    /// Its size in bytes.
-    pub size: Option<u64>,
-    /// Queue it at once, and ask the peer when its turn comes.
-    pub ask_later: bool,
-}
-
-/// Why a download was not queued.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum AddError {
-    /// No peer of that name is configured.
-    #[error("no peer is called {0}")]
-    PeerUnknown(String),
-    /// The peer has no such item.
-    #[error("{peer} has no item {item}")]
-    ItemUnknown {
-        /// The peer.
-        peer: String,
-        /// The item.
-        item: String,
-    },
-    /// A live download already fetches this item or owns this destination.
-    #[error("download {id} already {}", match what { Claimed::Item => "fetches this item", _ => "has this destination" })]
-    DestinationActive {
-        /// The row that holds it.
-        id: DownloadId,
-        /// What it holds.
-        what: Claimed,
-    },
-    /// A file of that name is there already, and `on_conflict` is `fail`.
-    #[error("{0} exists already")]
-    DestinationExists(String),
-    /// Larger than `max_size`.
-    #[error("the file has {size} bytes, more than the {max} allowed")]
-    TooLarge {
-        /// Announced size.
-        size: u64,
-        /// The limit.
-        max: u64,
-    },
-    /// Not enough room beside what is to stay free.
-    #[error("the file needs {needed} bytes and {free} are free")]
-    DiskFull {
-        /// Bytes needed, the reserve included.
-        needed: u64,
-        /// Bytes free.
-        free: u64,
-    },
-    /// A value that cannot be used.
-    #[error("{field}: {reason}")]
-    Invalid {
-        /// Which one.
-        field: &'static str,
-        /// Why.
-        reason: String,
-    },
-    /// The registry failed.
-    #[error(transparent)]
-    Registry(#[from] EnqueueError),
-}
-
-impl From<InvalidUrl> for AddError {
-    fn from(error: InvalidUrl) -> Self {
-        AddError::Invalid { field: "url", reason: error.to_string() }
-    }
-}
 
 impl Downloads {
     /// Checks `request` and queues it. When this returns, the row survives a power cut.
@@ -377,54 +261,6 @@ pub(super) enum DescribeError {
     Check(#[from] AddError),
 }
 
-/// `film.mkv`, `film (1).mkv`, `film (2).mkv`, …
-pub(super) struct Candidates {
-    stem: String,
-    extension: String,
-    next: u32,
-}
-
-impl Candidates {
-    pub(super) fn new(name: String) -> Self {
-        let dot = name.rfind('.').filter(|dot| *dot > 0).unwrap_or(name.len());
-        let extension = name[dot..].to_owned();
-        let mut stem = name;
-        stem.truncate(dot);
-        Self { stem, extension, next: 0 }
-    }
-
-    fn next_name(&mut self) -> String {
-        let number = self.next;
-        self.next += 1;
-        match number {
-            0 => format!("{}{}", self.stem, self.extension),
-            number => format!("{} ({number}){}", self.stem, self.extension),
-        }
-    }
-}
-
-/// A name the caller gives is taken as it is, or not at all.
-fn plain_name(name: &str) -> Result<String, AddError> {
-    match file_name(name) {
-        Ok(clean) if clean == name => Ok(clean),
-        _ => Err(AddError::Invalid { field: "filename", reason: "not a plain file name".to_owned() }),
-    }
-}
-
-/// A peer's name is cleaned; when nothing of it is left, the source gives one that stays the same.
-fn usable_name(metadata: &Metadata, url: &str) -> String {
-    let suggested = metadata.filename.as_deref().unwrap_or_default();
-    file_name(suggested)
-        .unwrap_or_else(|_| format!("download-{}", &blake3::hash(url.as_bytes()).to_hex()[..12]))
-}
-
-fn name_in_url(url: &str) -> Result<String, AddError> {
-    FetchRequest::new(url, "")?;
-    let parsed = Url::parse(url).map_err(InvalidUrl::Syntax)?;
-    let last = parsed.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or_default();
-    Ok(percent_encoding::percent_decode_str(last).decode_utf8_lossy().into_owned())
-}
-
 fn announced(metadata: &Metadata) -> Option<Total> {
     metadata.size.map(manifest)
 }
@@ -452,36 +288,3 @@ fn refused(error: EnqueueError) -> AddError {
 }
 
 const MAX_CANDIDATES: u32 = 1000;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn candidates_count_up_before_the_extension() {
-        let mut names = Candidates::new("film.2024.mkv".into());
-        assert_eq!(
-            [names.next_name(), names.next_name(), names.next_name()],
-            ["film.2024.mkv", "film.2024 (1).mkv", "film.2024 (2).mkv"]
-        );
-        assert_eq!(Candidates { next: 1, ..Candidates::new("README".into()) }.next_name(), "README (1)");
-    }
-
-    #[test]
-    fn a_callers_name_is_refused_where_a_peers_is_cleaned() {
-        assert!(plain_name("../x").is_err() && plain_name("").is_err());
-        assert_eq!(plain_name("film.mkv").unwrap(), "film.mkv");
-        let from_peer = |name: Option<&str>| {
-            usable_name(&Metadata { filename: name.map(str::to_owned), size: None }, "http://bob/x")
-        };
-        assert_eq!(from_peer(Some("../../x.mkv")), "x.mkv");
-        assert!(from_peer(Some("..")).starts_with("download-"));
-        assert_eq!(from_peer(None), from_peer(Some("/")), "the same source gets the same name");
-    }
-
-    #[test]
-    fn a_url_names_its_file_and_bad_ones_are_refused() {
-        assert_eq!(name_in_url("http://bob/a/film%20one.mkv?token=x").unwrap(), "film one.mkv");
-        assert!(matches!(name_in_url("ftp://bob/x"), Err(AddError::Invalid { field: "url", .. })));
-    }
-}
