@@ -5,6 +5,7 @@
 
 mod database;
 mod folders;
+mod machine;
 mod neighbours;
 mod stubs;
 
@@ -67,7 +68,8 @@ pub async fn examine(loaded: &Loaded) -> Vec<Finding> {
     let (config, paths) = (loaded.config.clone(), loaded.paths.clone());
     let looked = tokio::task::spawn_blocking(move || folders::look(&config, &paths)).await;
     findings.extend(looked.unwrap_or_default());
-    findings.push(database::look(&loaded.paths.registry).await);
+    findings.extend(machine::look(loaded).await);
+    findings.extend(database::look(&loaded.paths.registry).await);
     findings.extend(stubs::look(&loaded.config.watch).await);
     findings.extend(neighbours::look(loaded).await);
     findings

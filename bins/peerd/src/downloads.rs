@@ -43,14 +43,15 @@ use self::disk::Disk;
 use self::readers::Readers;
 use crate::current::Current;
 use crate::events::{Endings, Event, Events, Step, Subject};
+use crate::volume;
 
 pub use content::{ContentError, RowContent, RowSource};
-pub(crate) use disk::free_bytes;
 pub use history::HistoryView;
 pub(crate) use intake::url_on_record;
 pub use intake::{AddError, AddRequest, Hint, Source};
 pub use orders::OrderError;
 pub(crate) use orders::owns_target;
+pub(crate) use peers::MAX_SKEW;
 pub use peers::{
     AskError, Check, Item, ItemError, Offer, OfferQuery, OfferedItem, Outcome, Peer, Peers, Probe,
     UnusablePeer,
@@ -149,7 +150,7 @@ impl Downloads {
         events: Arc<Events>,
         rng: fastrand::Rng,
     ) -> Self {
-        Self::on(Disk::new(disk::free_bytes), registry, settings, peers, fetcher, clock, events, rng)
+        Self::on(Disk::new(volume::free_bytes), registry, settings, peers, fetcher, clock, events, rng)
     }
 
     #[expect(clippy::too_many_arguments, reason = "every piece the service is made of")]

@@ -38,32 +38,54 @@ async fn a_sound_machine_is_told_to_be_well_and_nothing_is_left_on_it() {
     assert!(!home.state().exists(), "looking makes nothing");
 }
 
-#[tokio::test]
-async fn eight_troubles_are_all_named_in_one_run_each_with_what_to_do() {
-    let forgetful = ScriptedPeer::start().await;
-    forgetful.serve("/ping", Representation::bytes("{}"));
+/// Two peers that are not what they should be: one ignores ranges and lives in the past, the other does not say which
+/// version of a file it sends.
+async fn poor_peers() -> [ScriptedPeer; 2] {
     let items = r#"{"items": [{"id": "m", "filename": "m.mkv", "size": 5000}], "next": null}"#;
-    forgetful.serve("/peer/items", Representation::bytes(items));
-    forgetful.serve("/peer/items/m/file", Representation::seeded(1, 5000).without_ranges());
-    let late = ScriptedPeer::start().await;
+    let forgetful = ScriptedPeer::start().await;
     let long_ago = "Sun, 06 Nov 1994 08:49:37 GMT";
-    late.always("/ping", Answer::status(200).header("Date", long_ago));
+    forgetful.always("/ping", Answer::status(200).header("Date", long_ago));
+    forgetful.serve("/peer/items/m/file", Representation::seeded(1, 5000).without_ranges());
+    let vague = ScriptedPeer::start().await;
+    vague.serve("/ping", Representation::bytes("{}"));
+    vague.serve("/peer/items/m/file", Representation::seeded(1, 5000));
+    for peer in [&forgetful, &vague] {
+        peer.serve("/peer/items", Representation::bytes(items));
+    }
+    [forgetful, vague]
+}
 
+/// A Radarr that answers, and does not see the folder our files are in.
+async fn blind_radarr() -> ScriptedPeer {
+    let radarr = ScriptedPeer::start().await;
+    let status = r#"{"appName": "Radarr", "version": "5.4.6"}"#;
+    radarr.serve("/api/v3/system/status", Representation::bytes(status));
+    radarr.serve("/api/v3/filesystem", Representation::bytes(r#"{"directories": [], "files": []}"#));
+    radarr
+}
+
+#[tokio::test]
+async fn many_troubles_are_all_named_in_one_run_each_with_what_to_do() {
+    let [forgetful, vague] = poor_peers().await;
+    let radarr = blind_radarr().await;
     let home = Home::new();
     let file = home.path("file");
     std::fs::write(&file, "in the way").unwrap();
     std::fs::create_dir(home.state()).unwrap();
     std::fs::set_permissions(home.state(), Permissions::from_mode(0o755)).unwrap();
     std::fs::write(home.state().join("peerd.db"), "no database at all").unwrap();
-    let nobody = "http://127.0.0.1:9/";
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (nobody, completed) = ("http://127.0.0.1:9/", home.path("completed"));
     let home = home
         .knowing("ghost", nobody)
         .knowing("forgetful", forgetful.url("/"))
-        .knowing("late", late.url("/"))
+        .knowing("vague", vague.url("/"))
         .with(json!({
-            "downloads": { "dir": file.join("completed"), "min_free": "1000TiB" },
+            // `/proc` is another filesystem wherever there is one, and no room is in it.
+            "downloads": { "dir": completed, "incomplete_dir": "/proc/incomplete", "min_free": "1MiB" },
             "watch": { "dir": file.join("stubs") },
-            "import": { "radarr": { "kind": "radarr", "url": nobody, "key": "0123456789abcdef" } },
+            "server": { "listen": [taken.local_addr().unwrap()] },
+            "import": { "radarr": { "kind": "radarr", "url": radarr.url("/"), "key": "0123456789abcdef" } },
         }));
 
     let answer = doctor(&home, &["--json"]).await.expect_code(1).json();
@@ -76,17 +98,22 @@ async fn eight_troubles_are_all_named_in_one_run_each_with_what_to_do() {
         let found = findings.iter().find(fits);
         let found = found.unwrap_or_else(|| panic!("no {area} {subject} {word} in {answer:#}"));
         assert_ne!(found["outcome"], "ok", "{found}");
-        assert!(found["remedy"].is_string(), "{found}");
     };
     wrong("state", "state", "mode 755");
-    wrong("folder", "completed", "cannot be written");
+    wrong("folder", "/proc/incomplete", "cannot be written");
+    wrong("folder", "completed", "on different filesystems");
     wrong("disk", "incomplete", "are to stay free");
     wrong("database", "peerd.db", "not a database");
     wrong("watch", "stubs", "cannot be written");
+    wrong("listen", "127.0.0.1", "in use");
     wrong("peer", "ghost", "");
     wrong("peer", "forgetful", "ignores ranges");
-    wrong("peer", "late", "clock");
-    wrong("import", "radarr", "");
+    wrong("peer", "forgetful", "clock");
+    wrong("peer", "vague", "which version");
+    wrong("import", "radarr", "does not see");
+    for finding in findings.iter().filter(|finding| finding["outcome"] != "ok") {
+        assert!(finding["remedy"].as_str().is_some_and(|remedy| !remedy.is_empty()), "{finding}");
+    }
 
     let told = doctor(&home, &[]).await.expect_code(1);
     assert!(told.stdout.contains("chmod 700") && told.stderr.contains("peerd doctor"), "{told:?}");

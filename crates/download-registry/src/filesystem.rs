@@ -6,22 +6,45 @@
 use std::{io, path::Path};
 
 /// Returns the name of the network filesystem `directory` lies on, if it lies on one.
+///
+/// A registry is not opened there. Only Linux tells; elsewhere the answer is always `None`. May block for as long as the
+/// disk likes.
+///
+/// # Errors
+/// The system's, as for a directory that does not exist.
 #[cfg(target_os = "linux")]
-pub(crate) fn network_filesystem(directory: &Path) -> io::Result<Option<&'static str>> {
+pub fn network_filesystem(directory: &Path) -> io::Result<Option<&'static str>> {
+    Ok(name_of(magic(directory)?))
+}
+
+/// Whether `directory` is behind a program of its own: a local disk as often as somebody else's.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_fuse(directory: &Path) -> bool {
+    magic(directory).is_ok_and(|magic| magic == FUSE)
+}
+
+#[cfg(target_os = "linux")]
+fn magic(directory: &Path) -> io::Result<u32> {
     let stat = rustix::fs::statfs(directory)?;
     // The field's width and sign differ between platforms; every magic number fits 32 bits.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::unnecessary_cast)]
     let magic = stat.f_type as u32;
-    if magic == FUSE {
-        tracing::warn!(directory = %directory.display(), "the registry is on FUSE; that is safe only if it is a local disk");
-    }
-    Ok(name_of(magic))
+    Ok(magic)
 }
 
 /// Other platforms do not tell in a way all of them share; the locks are the guard there.
+///
+/// # Errors
+/// None.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn network_filesystem(_directory: &Path) -> io::Result<Option<&'static str>> {
+pub fn network_filesystem(_directory: &Path) -> io::Result<Option<&'static str>> {
     Ok(None)
+}
+
+/// Nothing is known of it here.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn is_fuse(_directory: &Path) -> bool {
+    false
 }
 
 #[cfg(target_os = "linux")]
@@ -29,7 +52,6 @@ fn name_of(magic: u32) -> Option<&'static str> {
     NETWORK.iter().find(|(known, _)| *known == magic).map(|(_, name)| *name)
 }
 
-/// A local disk as often as somebody else's.
 #[cfg(target_os = "linux")]
 const FUSE: u32 = 0x6573_5546;
 

@@ -45,6 +45,7 @@ pub use self::{
     download::{Download, DownloadId, Lease, Metadata, NewDownload},
     error::{Claimed, Conflict, EnqueueError, OperatorError, StorageError, StorageErrorKind, WorkerError},
     event::Event,
+    filesystem::network_filesystem,
     generation::ResumePoint,
     history::{Attempt, LogPage, Transition},
     inspection::Inspection,

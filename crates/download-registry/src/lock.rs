@@ -58,6 +58,27 @@ impl StateLock {
         Ok(Self { _file: file, path })
     }
 
+    /// Whether a process works in `directory` now. Nothing is made or changed there; a directory nobody ever locked is
+    /// free.
+    ///
+    /// The answer is as old as the call. While it looks, a moment, a process that starts there may be refused.
+    ///
+    /// # Errors
+    /// [`LockError::Io`] when the lock file may not be looked at.
+    pub fn is_held(directory: impl AsRef<Path>) -> Result<bool, LockError> {
+        let path = directory.as_ref().join(FILE_NAME);
+        let looked = match File::open(&path) {
+            Ok(file) => file.try_lock_shared(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(source) => return Err(LockError::Io { path, source }),
+        };
+        match looked {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(source)) => Err(LockError::Io { path, source }),
+        }
+    }
+
     /// Returns the lock file.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -102,6 +123,18 @@ mod tests {
         assert!(refused.to_string().contains("is in use by process"), "{refused}");
 
         drop(first);
+        StateLock::acquire(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn whether_it_is_held_is_seen_without_touching_anything() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!StateLock::is_held(dir.path()).unwrap());
+        assert!(!dir.path().join("lock").exists());
+        let lock = StateLock::acquire(dir.path()).unwrap();
+        assert!(StateLock::is_held(dir.path()).unwrap());
+        drop(lock);
+        assert!(!StateLock::is_held(dir.path()).unwrap());
         StateLock::acquire(dir.path()).unwrap();
     }
 

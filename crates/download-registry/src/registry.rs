@@ -197,7 +197,13 @@ fn reader_options(path: &Path, options: &Options) -> SqliteConnectOptions {
 fn refuse_network(path: &Path) -> Result<(), OpenError> {
     let directory = path.parent().unwrap_or(path);
     match filesystem::network_filesystem(directory) {
-        Ok(None) => Ok(()),
+        Ok(None) => {
+            if filesystem::is_fuse(directory) {
+                let directory = directory.display();
+                tracing::warn!(%directory, "the registry is on FUSE; that is safe only if it is a local disk");
+            }
+            Ok(())
+        }
         Ok(Some(filesystem)) => Err(OpenError::NetworkFilesystem { path: path.to_owned(), filesystem }),
         Err(source) => Err(OpenError::Io { path: directory.to_owned(), source }),
     }

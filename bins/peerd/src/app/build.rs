@@ -1,10 +1,7 @@
 //! Building the daemon: everything opened, wired and bound, in the order in which one needs the other.
 
-use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -35,6 +32,7 @@ use crate::metrics::{self, Metrics};
 use crate::reload::{Reloader, Reloads, share_specs};
 use crate::state_dir;
 use crate::telemetry::Logging;
+use crate::volume::Gap;
 use crate::watch::Watcher;
 
 impl App {
@@ -245,18 +243,17 @@ async fn bind(addresses: &[SocketAddr], options: ServerOptions) -> Result<Server
 
 /// Makes the directories, and refuses two that no rename can cross.
 fn prepare_directories(paths: &ResolvedPaths) -> Result<(), StartError> {
-    let device = |path: &Path| -> io::Result<u64> {
-        std::fs::create_dir_all(path)?;
-        Ok(path.metadata()?.dev())
-    };
-    let of = |path: &Path| device(path).with_context(|| format!("cannot use {}", path.display()));
-    let (finished, unfinished) = (of(&paths.downloads)?, of(&paths.incomplete)?);
-    if finished != unfinished {
+    for dir in [&paths.downloads, &paths.incomplete] {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot use {}", dir.display()))?;
+    }
+    if let Some(gap) = Gap::between(&paths.downloads, &paths.incomplete) {
         let message = format!(
-            "downloads.dir ({}) and downloads.incomplete_dir ({}) are on different filesystems: a finished file \
-             could not be moved into place in one step. Put them on the same filesystem",
+            "downloads.dir ({}) and downloads.incomplete_dir ({}) {}: a finished file could not be moved into place \
+             in one step; {}",
             paths.downloads.display(),
-            paths.incomplete.display()
+            paths.incomplete.display(),
+            gap.said(),
+            gap.remedy()
         );
         return Err(StartError { exit: Exit::Config, message });
     }

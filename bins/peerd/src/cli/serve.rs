@@ -10,6 +10,7 @@ use super::{Global, block_on, fail, signals};
 use crate::app::App;
 use crate::config::{Config, Overrides, Sources, parse_share};
 use crate::exit::Exit;
+use crate::open_files;
 use crate::reload::{ReloadError, Reloads};
 use crate::telemetry;
 
@@ -58,6 +59,16 @@ impl Serve {
         let logging = telemetry::start(&loaded.config.log, verbosity, global.is_colourful());
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
+        }
+        let needed = open_files::needed(&loaded.config);
+        if let Some(allowed) = open_files::allow(needed)
+            && allowed < needed
+        {
+            tracing::warn!(
+                allowed,
+                needed,
+                "too few open files are allowed for a full house: raise ulimit -n"
+            );
         }
         block_on(async {
             // Before the start takes its time: a process that does not watch for it is ended by a SIGHUP.

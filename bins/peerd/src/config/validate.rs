@@ -16,6 +16,7 @@ use super::keys::{SECTIONS, nearest};
 use super::paths::{ResolvedPaths, shares_over_own_paths};
 use super::problem::Finding;
 use super::watch;
+use crate::volume::Gap;
 
 /// What a configuration as a whole deserves to hear.
 #[derive(Debug, Default)]
@@ -157,12 +158,11 @@ impl Verdict {
             ));
         }
         // Only a warning: what is not mounted yet lies on another filesystem than it will.
-        if let (Some(a), Some(b)) = (device(&paths.downloads), device(&paths.incomplete))
-            && a != b
-        {
+        if let Some(gap) = Gap::between(&paths.downloads, &paths.incomplete) {
             let (dir, incomplete) = (path("downloads.dir"), path("downloads.incomplete_dir"));
-            let message = "on another filesystem than downloads.incomplete_dir: peerd serve refuses to start";
-            let help = "a finished file is moved into place in one step; put both on one filesystem";
+            let message =
+                format!("it and downloads.incomplete_dir {}: peerd serve refuses to start", gap.said());
+            let help = format!("a finished file is moved into place in one step; {}", gap.remedy());
             self.warn(Finding::between(&dir, &incomplete, message).help(help));
         }
         self.positive("downloads.max_concurrent", downloads.max_concurrent);
@@ -255,12 +255,6 @@ pub(crate) fn check_directory(path: &Path) -> Result<(), String> {
         Ok(_) => Err(format!("{} is not a directory", path.display())),
         Err(error) => Err(format!("{}: {error}", path.display())),
     }
-}
-
-/// The filesystem of a directory, or of the nearest one around it that exists.
-fn device(dir: &Path) -> Option<u64> {
-    use std::os::unix::fs::MetadataExt;
-    dir.ancestors().find_map(|dir| fs::metadata(dir).ok()).map(|metadata| metadata.dev())
 }
 
 #[cfg(test)]

@@ -5,8 +5,24 @@ use std::path::Path;
 use download_registry::Inspection;
 
 use super::Finding;
+use crate::volume::Kind;
 
-pub(super) async fn look(path: &Path) -> Finding {
+pub(super) async fn look(path: &Path) -> Vec<Finding> {
+    let mut findings = vec![soundness(path).await];
+    let dir = path.parent().filter(|dir| dir.is_dir()).map(Path::to_owned);
+    let kind = tokio::task::spawn_blocking(move || dir.map(|dir| Kind::of(&dir))).await;
+    if let Ok(Some(Kind::Network(name))) = kind {
+        findings.push(Finding::failed(
+            "database",
+            path.display().to_string(),
+            format!("it is on {name}, whose locks and shared memory SQLite cannot rely on"),
+            "stop the daemon, move the file to a disk of this machine, and name the place in registry.path",
+        ));
+    }
+    findings
+}
+
+async fn soundness(path: &Path) -> Finding {
     if !path.exists() {
         return Finding::ok(
             "database",

@@ -2,12 +2,13 @@
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::Finding;
 use crate::config::{Config, ResolvedPaths};
-use crate::downloads::{Outcome, free_bytes};
+use crate::downloads::Outcome;
+use crate::volume::{Gap, Kind, free_bytes, free_files};
 
 /// Blocking.
 pub(super) fn look(config: &Config, paths: &ResolvedPaths) -> Vec<Finding> {
@@ -17,7 +18,8 @@ pub(super) fn look(config: &Config, paths: &ResolvedPaths) -> Vec<Finding> {
         findings.extend(readable_by_others("state", &key, &meta.permissions(), "600"));
     }
     findings.extend([&paths.downloads, &paths.incomplete].map(|dir| writable("folder", dir)));
-    findings.push(one_filesystem(&paths.downloads, &paths.incomplete));
+    findings.push(in_one_step(&paths.downloads, &paths.incomplete));
+    findings.extend(able(&paths.incomplete));
     findings.extend(room(&paths.incomplete, config.downloads.min_free.bytes()));
     findings.extend(config.shares.iter().map(|(name, share)| shared(name, &share.path)));
     findings
@@ -92,26 +94,42 @@ fn readable_by_others(
     })
 }
 
-/// A finished file gets its name in one step only within one filesystem.
-fn one_filesystem(finished: &Path, unfinished: &Path) -> Finding {
-    let device = |path: &Path| {
-        let there = path.ancestors().find_map(|ancestor| ancestor.metadata().ok());
-        there.map(|meta| meta.dev())
-    };
+/// A finished file gets its name in one step only where a rename leads.
+fn in_one_step(finished: &Path, unfinished: &Path) -> Finding {
     let subject = format!("{} and {}", unfinished.display(), finished.display());
-    match (device(finished), device(unfinished)) {
-        (Some(a), Some(b)) if a != b => Finding::failed(
+    match Gap::between(finished, unfinished) {
+        Some(gap) => Finding::failed(
             "folder",
             subject,
-            "on different filesystems: a finished file cannot be moved into place in one step",
-            "put downloads.incomplete_dir on the filesystem of downloads.dir",
+            format!("they {}: a finished file cannot be moved into place in one step", gap.said()),
+            format!("{} (downloads.dir and downloads.incomplete_dir)", gap.remedy()),
         ),
-        _ => Finding::ok("folder", subject, "on one filesystem"),
+        None => {
+            Finding::ok("folder", subject, "a finished file is moved from one into the other in one step")
+        }
     }
+}
+
+/// What its filesystem cannot do for a folder that large files grow in.
+fn able(dir: &Path) -> Option<Finding> {
+    let there = dir.ancestors().find(|ancestor| ancestor.is_dir())?;
+    (Kind::of(there) == Kind::Fat).then(|| {
+        Finding::warning(
+            "folder",
+            dir.display().to_string(),
+            "its filesystem (FAT) holds no file of 4 GiB or more",
+            "put the folder on ext4, XFS, Btrfs or ZFS",
+        )
+    })
 }
 
 fn room(dir: &Path, min_free: u64) -> Option<Finding> {
     let there = dir.ancestors().find(|ancestor| ancestor.is_dir())?;
+    if free_files(there) == Some(0) {
+        let detail = "it has room for bytes, and none for another file: its inodes are used up";
+        let remedy = format!("delete what is not needed; df -i {} shows them", there.display());
+        return Some(Finding::failed("disk", dir.display().to_string(), detail, remedy));
+    }
     let free = free_bytes(there)?;
     let [told, limit] = [free, min_free].map(|bytes| indicatif::BinaryBytes(bytes).to_string());
     Some(match free {
@@ -132,8 +150,14 @@ fn room(dir: &Path, min_free: u64) -> Option<Finding> {
 }
 
 fn shared(name: &str, path: &Path) -> Finding {
-    match fs::read_dir(path) {
-        Ok(_) => Finding::ok("share", name, format!("{} can be read", path.display())),
+    match fs::read_dir(path).map(|mut entries| entries.next().is_none()) {
+        Ok(false) => Finding::ok("share", name, format!("{} can be read", path.display())),
+        Ok(true) => Finding::warning(
+            "share",
+            name,
+            format!("{} is empty: there is nothing to offer", path.display()),
+            "see whether its disk is mounted",
+        ),
         Err(error) => Finding::failed(
             "share",
             name,

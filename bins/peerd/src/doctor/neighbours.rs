@@ -8,7 +8,7 @@ use retry_kit::TokioClock;
 
 use super::Finding;
 use crate::config::{ImportConfig, Loaded};
-use crate::downloads::{Check, Outcome, Peers};
+use crate::downloads::{Check, MAX_SKEW, Outcome, Peers};
 use crate::import;
 
 pub(super) async fn look(loaded: &Loaded) -> Vec<Finding> {
@@ -36,9 +36,28 @@ async fn peers(loaded: &Loaded) -> Vec<Finding> {
     let all = known.all();
     let probes = all.iter().map(|(name, peer)| {
         let known = known.clone();
-        async move { of_peer(name, known.probe(name, peer).await.checks) }
+        async move { (name, known.probe(name, peer).await) }
     });
-    join_all(probes).await.into_iter().flatten().collect()
+    let probes = join_all(probes).await;
+    let skews: Vec<_> = probes.iter().filter_map(|(_, probe)| probe.clock_skew).collect();
+    let found = probes.into_iter().flat_map(|(name, probe)| of_peer(name, probe.checks));
+    our_clock(&skews).into_iter().chain(found).collect()
+}
+
+/// Several machines that are off by the same time are right, and we are wrong.
+fn our_clock(skews: &[i64]) -> Option<Finding> {
+    let (least, most) = (*skews.iter().min()?, *skews.iter().max()?);
+    let agree = skews.len() > 1 && most.abs_diff(least) <= MAX_SKEW;
+    let off = least.unsigned_abs().min(most.unsigned_abs());
+    (agree && off > MAX_SKEW).then(|| {
+        let side = if least > 0 { "behind" } else { "ahead" };
+        Finding::warning(
+            "clock",
+            "this machine",
+            format!("{} peers agree with each other that it is {off} s {side}", skews.len()),
+            "set the clock by the network: timedatectl set-ntp true",
+        )
+    })
 }
 
 fn of_peer(name: &str, checks: Vec<Check>) -> Vec<Finding> {
@@ -91,4 +110,24 @@ async fn of_importer(loaded: &Loaded, name: &str, config: &ImportConfig) -> Find
         _ => format!("see its log, and try again with: peerd import test {name}"),
     };
     Finding::failed("import", name, error.message, remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_clock_against_several_that_agree_is_the_wrong_one() {
+        for (skews, ours) in [
+            (&[] as &[i64], false),
+            (&[3600], false),
+            (&[3600, 3590], true),
+            (&[-3600, -3590, -3600], true),
+            (&[3600, 0], false),
+            (&[3600, -3600], false),
+            (&[60, 60], false),
+        ] {
+            assert_eq!(our_clock(skews).is_some(), ours, "{skews:?}");
+        }
+    }
 }

@@ -97,12 +97,6 @@ fn is_low(free: u64, min_free: u64, was_low: bool) -> bool {
     free < if was_low { min_free.saturating_mul(2) } else { min_free }
 }
 
-/// Bytes this user may still write below `dir`; `None` when the filesystem does not say. May take a while.
-pub(crate) fn free_bytes(dir: &Path) -> Option<u64> {
-    let stat = rustix::fs::statvfs(dir).ok()?;
-    stat.f_bavail.checked_mul(stat.f_frsize)
-}
-
 /// Whether there is anything of this name, a dangling link included.
 pub(super) async fn exists(path: PathBuf) -> bool {
     spawn_blocking(move || path.symlink_metadata().is_ok()).await.unwrap_or(false)

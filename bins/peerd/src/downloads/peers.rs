@@ -29,6 +29,7 @@ pub use item::{Item, ItemError};
 pub(super) use metadata::{Metadata, PeerError};
 pub use offer::{Offer, OfferQuery, OfferedItem};
 pub use peer::{Peer, UnusablePeer};
+pub(crate) use probe::MAX_SKEW;
 pub use probe::{Check, Outcome, Probe};
 
 /// Every peer by name. Clones are the same directory.

@@ -198,12 +198,14 @@ impl Probe {
             }
             _ if reply.headers.contains_key(LAST_MODIFIED) => {
                 let detail = "it tells versions of a file apart by the time of the last change only";
-                self.add("validator", Outcome::Warning, detail, None);
+                self.add("validator", Outcome::Warning, detail, Some(WEAKENED));
             }
             _ => {
                 let detail =
                     "it does not say which version of a file it sends: size and the last bytes are compared";
-                self.add("validator", Outcome::Warning, detail, None);
+                let remedy = "have it run peerd, which tags every version; until then no file there should be \
+                              changed in place";
+                self.add("validator", Outcome::Warning, detail, Some(remedy));
             }
         }
     }
@@ -262,10 +264,13 @@ fn skew(headers: &HeaderMap, now: SystemTime) -> Option<i64> {
     date.unix_seconds().checked_sub(now.unix_seconds())
 }
 
+/// A proxy that compresses weakens the tag of all it passes on (RFC 9110 §8.8.3.3).
+const WEAKENED: &str = "if a proxy is in between, have it pass files on uncompressed; a file that was written within \
+                        the last two seconds has no better tag yet";
 /// Bytes of an answer that holds a few words.
 const MAX_SMALL: usize = 64 << 10;
 /// Seconds two clocks may be apart before waits named by date go wrong.
-const MAX_SKEW: u64 = 60;
+pub(crate) const MAX_SKEW: u64 = 60;
 
 #[cfg(test)]
 mod tests {
