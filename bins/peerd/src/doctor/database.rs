@@ -23,7 +23,8 @@ pub(super) async fn look(path: &Path) -> Vec<Finding> {
 }
 
 async fn soundness(path: &Path) -> Finding {
-    if !path.exists() {
+    // One that may not be looked at is not one that is missing: opening it says what is wrong.
+    if path.try_exists().is_ok_and(|exists| !exists) {
         return Finding::ok(
             "database",
             path.display().to_string(),
@@ -44,7 +45,8 @@ async fn soundness(path: &Path) -> Finding {
         Ok(problems) => Finding::failed(
             "database",
             path.display().to_string(),
-            problems.join("; "),
+            // SQLite says it in several lines.
+            problems.join("; ").replace('\n', " "),
             "stop the daemon, keep a copy of the file, and put a backup in its place (peerd db backup makes one)",
         ),
         Err(error) => {

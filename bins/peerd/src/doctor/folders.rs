@@ -35,7 +35,9 @@ pub(super) fn writable(area: &'static str, dir: &Path) -> Finding {
         Err(error) => {
             let remedy = match error.kind() {
                 io::ErrorKind::PermissionDenied => {
-                    format!("let the daemon's user write there: chown USER {}", dir.display())
+                    // What is missing is made in the nearest that is there.
+                    let there = dir.ancestors().find(|dir| dir.is_dir()).unwrap_or(dir);
+                    format!("let the daemon's user write there: chown USER {}", there.display())
                 }
                 io::ErrorKind::ReadOnlyFilesystem => {
                     "mount it writable, or name another folder in the configuration".to_owned()
