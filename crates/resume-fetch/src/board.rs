@@ -17,8 +17,9 @@ use thiserror::Error;
 use tokio::sync::Notify;
 
 use crate::error::{FetchErrorKind, describe};
+use crate::lease::Bounds;
 use crate::range_set::RangeSet;
-use crate::schedule::Demand;
+use crate::schedule::{Demand, LeaseId};
 
 /// Shared by the engine of one call and its handles.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub(crate) struct Notes {
     /// Written bytes that a reader could not get back, with the generation they belong to. They count as missing until
     /// the engine takes them off this list, and off `written` with it.
     pub(crate) unreadable: Vec<(u64, Range<u64>)>,
+    /// Every request under way, and what it has still to bring.
+    pub(crate) leases: BTreeMap<LeaseId, Bounds>,
     /// How the download ended.
     pub(crate) end: Option<End>,
     waiting: BTreeMap<u64, (Need, Waker)>,
@@ -127,6 +130,7 @@ impl Board {
             written: RangeSet::new(),
             file: None,
             unreadable: Vec::new(),
+            leases: BTreeMap::new(),
             end: None,
             waiting: BTreeMap::new(),
             next_place: 0,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use retry_kit::SharedClock;
 
 use crate::board::{Board, WaitError};
+use crate::coverage::Coverage;
 use crate::priority::Priority;
 use crate::range_set::RangeSet;
 use crate::schedule::Claimant;
@@ -73,6 +74,11 @@ impl Content {
     /// Which bytes are held.
     pub fn held(&self) -> RangeSet {
         self.board.notes().held()
+    }
+
+    /// Where its bytes stand at this moment: what is held, what is on its way, and what is waited for.
+    pub fn coverage(&self) -> Coverage {
+        Coverage::of(&self.board.notes())
     }
 
     /// One past the last byte that is held without a gap from `offset` on; `offset` itself when that byte is missing.

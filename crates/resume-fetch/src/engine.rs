@@ -128,6 +128,7 @@ impl Engine {
         let mut attempts = Attempts::from_failures(request.failures);
         attempts.progress(request.progress, request.retry.attempts_reset_bytes);
         let governor = Governor::new(shared.request.connections);
+        let crew = Crew::new(Arc::clone(&board));
         Self {
             shared,
             ledger,
@@ -136,7 +137,7 @@ impl Engine {
             progress,
             rng,
             state: State::default(),
-            crew: Crew::new(),
+            crew,
             governor,
             parked: Vec::new(),
             resting: None,

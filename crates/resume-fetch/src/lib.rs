@@ -6,6 +6,7 @@ mod answer;
 mod board;
 mod completed;
 mod content;
+mod coverage;
 mod decide;
 mod digest;
 mod disk;
@@ -37,6 +38,7 @@ pub use answer::{AnswerHead, ContentRangeField, LengthField};
 pub use board::WaitError;
 pub use completed::{Completed, Verified};
 pub use content::{Content, Reader, RequestHandle};
+pub use coverage::Coverage;
 pub use decide::{Asked, Decision, Take, decide};
 pub use digest::{Digest, InvalidDigest};
 pub use error::{

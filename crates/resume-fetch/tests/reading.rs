@@ -129,6 +129,34 @@ async fn a_seek_forward_is_the_next_range_requested() {
     lab.record_is_true(SEED).await;
 }
 
+#[tokio::test]
+async fn a_map_shows_what_is_held_what_is_on_its_way_and_what_a_reader_waits_for() {
+    let lab = Lab::new(long_file()).await;
+    let (first, second) = (Gate::closed(), Gate::closed());
+    lab.peer.script(FILE, [Answer::hold_at(64 * KIB, &first), Answer::hold_at(64 * KIB, &second)]);
+    let download = lab.start(lab.request().connections(Connections::SEQUENTIAL));
+    let content = download.content();
+    let set = |ranges: &[Range<u64>]| ranges.iter().cloned().collect::<RangeSet>();
+    content.wait_for(0..64 * KIB).await.unwrap();
+    let coverage = content.coverage();
+    assert_eq!((coverage.generation, coverage.total), (Some(1), Some(LONG)));
+    assert_eq!(coverage.held, set(&[0..64 * KIB]));
+    assert_eq!((coverage.arriving, coverage.wanted), (set(&[64 * KIB..LONG]), RangeSet::new()));
+    let mut reader = content.reader(6 * MIB..7 * MIB);
+    reads(&mut reader, 6 * MIB..6 * MIB + 64 * KIB).await;
+    let (there, missing) = (6 * MIB + 64 * KIB, 7 * MIB);
+    let coverage = content.coverage();
+    assert_eq!(coverage.held, set(&[0..64 * KIB, 6 * MIB..there]));
+    assert_eq!(coverage.wanted, set(&[there..missing]));
+    assert!(coverage.arriving.covers(&(there..missing)), "{coverage:?}");
+    drop(reader);
+    (first.release(), second.release());
+    drive(download).await.done();
+    let whole = content.coverage();
+    assert_eq!((whole.held, whole.arriving, whole.wanted), (set(&[0..LONG]), set(&[]), set(&[])));
+    lab.published(SEED, LONG);
+}
+
 /// C29: a download of the whole file does not queue the seek behind the rest of it either.
 #[tokio::test]
 async fn a_seek_in_a_whole_download_goes_before_the_rest_of_the_file() {

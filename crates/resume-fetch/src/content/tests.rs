@@ -16,6 +16,7 @@ use scripted_peer::seeded_bytes;
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
+mod mapping;
 mod reading;
 mod seeking;
 mod unreadable;

@@ -8,6 +8,7 @@ use retry_kit::Attempts;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::board::Board;
 use crate::event::RateMeter;
 use crate::lease::{Bounds, Lease, LeaseEnd, Report, Shared, work};
 use crate::schedule::{Demand, LeaseId, Running};
@@ -15,6 +16,8 @@ use crate::schedule::{Demand, LeaseId, Running};
 /// Every worker of a download. A lease is in here exactly as long as its worker lives, whatever ends it.
 #[derive(Debug)]
 pub(super) struct Crew {
+    /// Where everybody can see what is on its way.
+    board: Arc<Board>,
     next: u64,
     members: BTreeMap<LeaseId, Member>,
     workers: JoinSet<(LeaseId, LeaseEnd)>,
@@ -54,10 +57,18 @@ pub(super) enum News {
 }
 
 impl Crew {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(board: Arc<Board>) -> Self {
         // A short queue: what waits in it is not yet on its way to the record.
         let (reports, inbox) = mpsc::channel(1);
-        Self { next: 0, members: BTreeMap::new(), workers: JoinSet::new(), reports, inbox, ended: None }
+        Self {
+            board,
+            next: 0,
+            members: BTreeMap::new(),
+            workers: JoinSet::new(),
+            reports,
+            inbox,
+            ended: None,
+        }
     }
 
     /// The name of the next lease.
@@ -73,6 +84,7 @@ impl Crew {
 
     /// Puts a worker on `lease`.
     pub(super) fn add(&mut self, shared: &Arc<Shared>, lease: Lease, member: Member) {
+        self.board.notes().leases.insert(lease.id, lease.bounds.clone());
         self.members.insert(lease.id, member);
         self.workers.spawn(work(Arc::clone(shared), lease, self.reports.clone()));
     }
@@ -134,6 +146,7 @@ impl Crew {
                 if let Some((id, end)) = self.ended.take()
                     && let Some(member) = self.members.remove(&id)
                 {
+                    self.board.notes().leases.remove(&id);
                     return News::Ended(member, end);
                 }
             }

@@ -293,6 +293,17 @@ impl Demand {
         claims
     }
 
+    /// What readers stand still for or are about to reach, and what was asked for by itself: everything wanted but the
+    /// download's own wish.
+    pub(crate) fn awaited(&self, total: u64) -> RangeSet {
+        let readers = self.readers.values().flat_map(|cursor| {
+            let ahead = cursor.at..cursor.at.saturating_add(cursor.window());
+            let end = cursor.end.min(total);
+            cursor.critical().into_iter().chain([ahead]).map(move |range| clip(&range, end))
+        });
+        readers.chain(self.requests.values().map(|wish| clip(&wish.range, total))).collect()
+    }
+
     /// How urgent the byte at `offset` is by itself, without the merit of having waited; `None` when nobody wants it.
     pub(crate) fn priority_of(&self, offset: u64) -> Option<Priority> {
         let in_window = |from: u64, length: u64| (from..from.saturating_add(length)).contains(&offset);
