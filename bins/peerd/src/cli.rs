@@ -16,6 +16,7 @@ mod key;
 mod limits;
 mod ls;
 mod manual;
+mod map;
 mod orders;
 mod peer;
 mod secret_input;

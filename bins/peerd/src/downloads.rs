@@ -15,6 +15,7 @@ mod ledger;
 mod lookout;
 mod orders;
 mod peers;
+mod ranges;
 mod readers;
 mod recovery;
 mod scheduler;
@@ -56,6 +57,7 @@ pub use peers::{
     AskError, Check, Item, ItemError, Offer, OfferQuery, OfferedItem, Outcome, Peer, Peers, Probe,
     UnusablePeer,
 };
+pub use ranges::RangesView;
 pub(crate) use recovery::expects_parts_in;
 pub use settings::Settings;
 pub use view::DownloadView;

@@ -21,5 +21,6 @@ pub mod problem;
 pub mod router;
 pub mod server;
 mod stall;
+pub mod transfers;
 
 pub use connection::ConnectionInfo;

@@ -1,6 +1,7 @@
 //! Where the bytes of a download stand at one moment: what a map of it is drawn from.
 
 use crate::board::Notes;
+use crate::lease::Bounds;
 use crate::range_set::RangeSet;
 
 /// Where the bytes of a download stand, all as of one moment. Pure data: it does not follow what happens next.
@@ -30,7 +31,7 @@ impl Coverage {
         let end = total.unwrap_or(u64::MAX);
         // Nobody brings or waits for anything any more.
         let over = notes.end.is_some();
-        let asked = notes.leases.values().filter(|_| !over).map(|bounds| bounds.left());
+        let asked = notes.leases.values().filter(|_| !over).map(Bounds::left);
         let arriving = asked.map(|left| left.start.min(end)..left.end.min(end)).collect::<RangeSet>();
         let wanted = if over { RangeSet::new() } else { notes.demand.awaited(end) };
         Self {

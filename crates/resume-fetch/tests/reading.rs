@@ -150,7 +150,8 @@ async fn a_map_shows_what_is_held_what_is_on_its_way_and_what_a_reader_waits_for
     assert_eq!(coverage.wanted, set(&[there..missing]));
     assert!(coverage.arriving.covers(&(there..missing)), "{coverage:?}");
     drop(reader);
-    (first.release(), second.release());
+    first.release();
+    second.release();
     drive(download).await.done();
     let whole = content.coverage();
     assert_eq!((whole.held, whole.arriving, whole.wanted), (set(&[0..LONG]), set(&[]), set(&[])));

@@ -26,6 +26,7 @@ use crate::http::failed_limit::FailedLimit;
 use crate::http::key_slots::KeySlots;
 use crate::http::peer::{PeerApi, PeerOptions};
 use crate::http::server::{Server, ServerOptions};
+use crate::http::transfers::Transfers;
 use crate::import::Imports;
 use crate::library::{Library, Scope};
 use crate::metrics::{self, Metrics};
@@ -97,6 +98,7 @@ impl App {
             Arc::clone(&clock),
             fastrand::Rng::new(),
         )?;
+        let transfers = Transfers::new(Arc::clone(&clock));
         let admin = AdminApi::new(
             downloads.clone(),
             imports.clone(),
@@ -108,6 +110,7 @@ impl App {
                 keys: Arc::clone(&keys),
                 peers: Arc::clone(&peers),
                 reach: Reach::of(&node_name(), peer_server.local_addrs()),
+                transfers: Arc::clone(&transfers),
             },
             AdminOptions {
                 keys: Keys::new(config.admin.require_key, [admin_key]),
@@ -130,7 +133,7 @@ impl App {
             Arc::clone(&library),
             Arc::clone(keys.keys()),
             Arc::new(ServeMetrics { metrics, keys: Arc::clone(&keys) }),
-            peer_options(&config, upload.clone()),
+            peer_options(&config, upload.clone(), transfers),
         );
         let known_peers = peers.list().len();
         let reloader = Reloader {
@@ -207,13 +210,14 @@ fn downloads(
     Ok(Downloads::new(registry, settings, peers, fetcher, clock, events, rng))
 }
 
-fn peer_options(config: &Config, upload: RateLimiter) -> PeerOptions {
+fn peer_options(config: &Config, upload: RateLimiter, transfers: Arc<Transfers>) -> PeerOptions {
     PeerOptions {
         name: node_name(),
         failed_limit: Arc::new(failed_limit(config)),
         key_slots: KeySlots::new(config.server.max_connections_per_key as usize),
         trusted_proxies: TrustedProxies::new(config.server.trusted_proxies.clone()),
         upload,
+        transfers,
     }
 }
 

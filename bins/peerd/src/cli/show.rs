@@ -1,15 +1,18 @@
 //! `peerd show`: one download, and what happened to it.
 
+use std::io::{self, IsTerminal};
+
 use clap::Args;
 use http::Method;
 use serde_json::Value;
 
 use super::bars::{duration, size};
 use super::client::{CallError, Daemon};
+use super::map::{self, Signs};
 use super::{Global, say};
 use crate::exit::Exit;
 
-/// Show one download: how it stands, its attempts, and what happened to it.
+/// Show one download: how it stands, a map of what is here, its attempts, and what happened to it.
 #[derive(Debug, Args)]
 pub(super) struct Show {
     /// Its id, as `peerd ls` shows it
@@ -22,13 +25,15 @@ pub(super) struct Show {
 impl Show {
     pub(super) async fn run(self, global: &Global) -> Exit {
         match self.read(global).await {
-            Ok((mut row, history)) if self.json => {
+            Ok((mut row, history, _)) if self.json => {
                 row["history"] = history;
                 say(&row.to_string())
             }
-            Ok((row, history)) => {
-                let lines = fields(&row).into_iter().chain(attempts(&history)).chain(events(&history));
-                lines.for_each(|line| {
+            Ok((row, history, ranges)) => {
+                let signs = if io::stdout().is_terminal() { Signs::BLOCKS } else { Signs::PLAIN };
+                let map = map::line(&ranges, MAP_WIDTH, signs).map(|cells| format!("{:<14} {cells}", "map"));
+                let lines = fields(&row).into_iter().chain(map);
+                lines.chain(attempts(&history)).chain(events(&history)).for_each(|line| {
                     say(&line);
                 });
                 Exit::Done
@@ -37,12 +42,14 @@ impl Show {
         }
     }
 
-    async fn read(&self, global: &Global) -> Result<(Value, Value), CallError> {
+    async fn read(&self, global: &Global) -> Result<(Value, Value, Value), CallError> {
         let daemon = Daemon::find(global)?;
         let path = format!("/downloads/{}", self.id);
         let row = daemon.call(Method::GET, &path, None).await?;
         let history = daemon.call(Method::GET, &format!("{path}/history"), None).await?;
-        Ok((row, history))
+        // The map is a picture, and no reason to show nothing at all.
+        let ranges = daemon.call(Method::GET, &format!("{path}/ranges"), None).await.unwrap_or_default();
+        Ok((row, history, ranges))
     }
 }
 
@@ -120,3 +127,6 @@ fn text<'e>(entry: &'e Value, name: &str) -> Option<&'e str> {
 fn bytes(entry: &Value, name: &str) -> String {
     entry.get(name).and_then(Value::as_u64).map_or_else(|| "-".to_owned(), size)
 }
+
+/// Cells of the map: with the name before it, a terminal of 80 characters has room for it.
+const MAP_WIDTH: u64 = 60;

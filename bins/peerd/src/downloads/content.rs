@@ -119,7 +119,7 @@ impl Downloads {
 
 impl Shared {
     /// The engine of a row, while one runs.
-    fn engine_of(&self, id: DownloadId) -> Option<Engine> {
+    pub(super) fn engine_of(&self, id: DownloadId) -> Option<Engine> {
         self.running().get(&id)?.content.borrow().clone()
     }
 
@@ -165,7 +165,7 @@ impl Shared {
     }
 
     /// Opens the file that a row has published, if it is still that one.
-    async fn published(&self, row: &Download, total: u64) -> Result<FileSource, ContentError> {
+    pub(super) async fn published(&self, row: &Download, total: u64) -> Result<FileSource, ContentError> {
         let Some(target) = row.target.clone() else { return Err(NOT_THERE) };
         let latest = self.registry.latest_for_target(&target).await?;
         if latest.is_some_and(|latest| latest.id > row.id && latest.state.is_published()) {

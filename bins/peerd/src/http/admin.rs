@@ -39,6 +39,7 @@ use super::failed_limit::FailedLimit;
 use super::page::Query;
 use super::problem::Problem;
 use super::router::{Match, Params, Router};
+use super::transfers::Transfers;
 use crate::access::{KeyRing, PeerBook, Reach};
 use crate::config::{AdminConfig, AuthConfig};
 use crate::downloads::Downloads;
@@ -80,6 +81,8 @@ pub struct Access {
     pub peers: Arc<PeerBook>,
     /// Where a friend reaches us.
     pub reach: Reach,
+    /// Who reads from us right now.
+    pub transfers: Arc<Transfers>,
 }
 
 /// Who may speak to the admin API.
@@ -196,6 +199,7 @@ impl AdminApi {
             Route::Add => self.add(request).await,
             Route::Show => downloads::show(&self.downloads, params).await,
             Route::History => downloads::history(&self.downloads, params).await,
+            Route::Ranges => downloads::ranges(&self.downloads, params).await,
             Route::Patch => downloads::patch(&self.downloads, params, Document::read(request).await?).await,
             Route::Delete => downloads::delete(&self.downloads, params, &query).await,
             Route::Pause => {
@@ -221,6 +225,7 @@ impl AdminApi {
             Route::Imports => Ok(imports::list(&self.imports)),
             Route::TestImport => imports::test(&self.imports, params.get("name")).await,
             Route::Events => Ok(events::follow(&self.events, &self.downloads, request.headers(), session)),
+            Route::Transfers => Ok(body::json(StatusCode::OK, &self.access.transfers.view())),
             Route::Limits => Ok(limits::show(&self.limits)),
             Route::SetLimits => limits::set(&self.limits, Document::read(request).await?),
             Route::Shares => Ok(self.shares()),

@@ -9,12 +9,13 @@ use http_body::{Body, Frame, SizeHint};
 use retry_kit::{AcquireBytes, RateLimiter};
 
 use super::events::ServeEvents;
+use super::transfers::Transfer;
 
 /// A body that lets its bytes go at the rate of a limiter, reports them as they are taken, and its end when
 /// it is dropped.
 pub(super) struct Metered<B> {
     inner: B,
-    share: String,
+    sending: Transfer,
     limiter: RateLimiter,
     events: Arc<dyn ServeEvents>,
     /// Read and not let go yet.
@@ -24,9 +25,14 @@ pub(super) struct Metered<B> {
 }
 
 impl<B> Metered<B> {
-    pub(super) fn new(inner: B, share: String, limiter: RateLimiter, events: Arc<dyn ServeEvents>) -> Self {
+    pub(super) fn new(
+        inner: B,
+        sending: Transfer,
+        limiter: RateLimiter,
+        events: Arc<dyn ServeEvents>,
+    ) -> Self {
         events.body_began();
-        Self { inner, share, limiter, events, held: Bytes::new(), asked: None }
+        Self { inner, sending, limiter, events, held: Bytes::new(), asked: None }
     }
 
     /// Waits for the right to let the next piece of what is held go.
@@ -41,7 +47,8 @@ impl<B> Metered<B> {
         ready!(Pin::new(wait).poll(cx));
         let bytes = *bytes;
         self.asked = None;
-        self.events.sent(&self.share, bytes as u64);
+        self.events.sent(self.sending.share(), bytes as u64);
+        self.sending.sent(bytes as u64);
         Poll::Ready(self.held.split_to(bytes))
     }
 }
@@ -103,6 +110,8 @@ mod tests {
     use retry_kit::TokioClock;
     use tokio::time::Instant;
 
+    use super::super::transfers::Transfers;
+    use super::super::transfers::tests::sending;
     use super::*;
 
     #[derive(Default)]
@@ -118,7 +127,9 @@ mod tests {
         let sent = Arc::new(Sent::default());
         let limiter = RateLimiter::new(Arc::new(TokioClock), NonZeroU64::new(rate).into());
         let body = Full::new(Bytes::copy_from_slice(content));
-        (Metered::new(body, "s".into(), limiter, sent.clone()), sent)
+        let transfers = Transfers::new(Arc::new(TokioClock));
+        let sending = transfers.begin(sending("s:1", 0..content.len() as u64));
+        (Metered::new(body, sending, limiter, sent.clone()), sent)
     }
 
     #[tokio::test(start_paused = true)]

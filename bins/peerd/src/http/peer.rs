@@ -1,15 +1,16 @@
 //! The peer API: what we offer to those who hold a key.
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, HeaderMap};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use range_http::{ContentDisposition, IfRangeFields, Multi, Policy, Reason};
+use range_http::{ContentDisposition, ContentRange, IfRangeFields, Multi, Policy, Reason};
 use retry_kit::RateLimiter;
 use serde_json::json;
 use tokio::time::Instant;
@@ -25,6 +26,7 @@ use super::metered::Metered;
 use super::page::Query;
 use super::problem::Problem;
 use super::router::{Match, Params, Router};
+use super::transfers::{Sending, Transfers};
 use crate::library::{FIRST_WALK, Library, ListError, ListQuery, LookupError, NotReady, OpenItem};
 
 /// Everything the public listener answers.
@@ -49,6 +51,8 @@ pub struct PeerOptions {
     pub trusted_proxies: TrustedProxies,
     /// How fast file bodies go out, all together.
     pub upload: RateLimiter,
+    /// The bodies that are on their way out.
+    pub transfers: Arc<Transfers>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,7 +140,7 @@ impl PeerApi {
             Route::Ping | Route::Handshake => Ok(self.handshake()),
             Route::Items => self.items(parts, &caller).await,
             Route::Item => self.item(params.get("id"), &caller).await,
-            Route::File => self.file(params.get("id"), parts, &caller).await,
+            Route::File => self.file(params.get("id"), parts, connection, &caller).await,
         }
     }
 
@@ -199,7 +203,13 @@ impl PeerApi {
         Ok(body::json(StatusCode::OK, &item))
     }
 
-    async fn file(&self, id: &str, parts: &Parts, caller: &Caller) -> Result<Response<Body>, Problem> {
+    async fn file(
+        &self,
+        id: &str,
+        parts: &Parts,
+        connection: &ConnectionInfo,
+        caller: &Caller,
+    ) -> Result<Response<Body>, Problem> {
         let open = self.library.open(id, caller.scope()).await.map_err(|error| lookup_failed(id, &error))?;
         let OpenItem { item, source, seen_at, media_type } = open;
         let representation = source
@@ -235,7 +245,14 @@ impl PeerApi {
             _ if response.body().is_end_stream() => Ok(response.map(|_| body::empty())),
             _ => {
                 let (upload, events) = (self.options.upload.clone(), Arc::clone(&self.events));
-                let metered = |body| Metered::new(body, item.share, upload, events).map_err(Into::into);
+                let range = sent_range(response.headers(), item.size);
+                let sending = self.options.transfers.begin(Sending {
+                    key: caller.name().map(str::to_owned),
+                    address: self.options.trusted_proxies.client(connection.peer.ip(), &parts.headers),
+                    item,
+                    range,
+                });
+                let metered = |body| Metered::new(body, sending, upload, events).map_err(Into::into);
                 Ok(response.map(|body| metered(body).boxed_unsync()))
             }
         }
@@ -256,6 +273,15 @@ pub(super) fn explained<B>(decided: Response<B>, problem: Problem) -> Response<B
     head.headers.remove(CACHE_CONTROL);
     head.headers.extend(problem.headers().clone());
     Response::from_parts(head, problem.into_body())
+}
+
+/// Which bytes of a file of `size` bytes a decided answer carries.
+fn sent_range(headers: &HeaderMap, size: u64) -> Range<u64> {
+    let field = headers.get(CONTENT_RANGE).and_then(|value| ContentRange::parse(value.as_bytes()).ok());
+    match field {
+        Some(ContentRange::Range { range, .. }) => range.start()..range.end(),
+        _ => 0..size,
+    }
 }
 
 fn lookup_failed(id: &str, error: &LookupError) -> Problem {

@@ -83,8 +83,10 @@ async fn answers_about_downloads_are_as_described() {
     }
     held.ask(Method::GET, one, &path(&999), None, 404).await;
     for (id, status) in [(done, 200), (999, 404)] {
-        let history = format!("{}/history", path(&id));
-        held.ask(Method::GET, &format!("{one}/history"), &history, None, status).await;
+        for more in ["history", "ranges"] {
+            let of_one = format!("{}/{more}", path(&id));
+            held.ask(Method::GET, &format!("{one}/{more}"), &of_one, None, status).await;
+        }
     }
     let content = format!("{}/content", path(&999));
     held.ask(Method::GET, &format!("{one}/content"), &content, None, 404).await;
@@ -162,6 +164,7 @@ async fn answers_about_keys_sessions_and_the_rest_are_as_described() {
     held.ask(Method::POST, session, session, Some(json!({ "token": "x" })), 401).await;
     held.ask(Method::POST, "/api/v1/session/link", "/api/v1/session/link", None, 201).await;
     held.ask(Method::DELETE, session, session, None, 204).await;
+    held.get("/api/v1/transfers").await;
     held.get("/api/v1/limits").await;
     let limits = "/api/v1/limits";
     held.ask(Method::PUT, limits, limits, Some(json!({ "down": "3MiB", "up": null })), 200).await;

@@ -16,6 +16,7 @@ use peerd::http::failed_limit::FailedLimit;
 use peerd::http::key_slots::KeySlots;
 use peerd::http::peer::{PeerApi, PeerOptions};
 use peerd::http::server::{Server, ServerOptions};
+use peerd::http::transfers::Transfers;
 use peerd::library::{Library, ShareSpec};
 use retry_kit::{Rate, RateLimiter, TokioClock};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -35,6 +36,7 @@ pub(crate) struct Daemon {
     pub(crate) library: Arc<Library>,
     pub(crate) keys: Arc<Keys>,
     pub(crate) counts: Arc<Counts>,
+    pub(crate) transfers: Arc<Transfers>,
     pub(crate) stop: CancellationToken,
     pub(crate) running: JoinHandle<()>,
     directory: tempfile::TempDir,
@@ -128,12 +130,14 @@ impl Setup {
         library.scan_all().await;
         let keys = Arc::new(Keys::new(true, [key("alice", KEY, "*"), key("bob", SCOPED, "two")]));
         let counts = Arc::new(Counts::default());
+        let transfers = Transfers::new(Arc::new(TokioClock));
         let options = PeerOptions {
             name: "test node".into(),
             failed_limit: Arc::new(FailedLimit::new(self.failed.0, self.failed.1)),
             key_slots: KeySlots::new(self.connections_per_key),
             trusted_proxies: TrustedProxies::default(),
             upload: RateLimiter::new(Arc::new(TokioClock), Rate::unlimited()),
+            transfers: Arc::clone(&transfers),
         };
         let api = PeerApi::new(Arc::clone(&library), Arc::clone(&keys), counts.clone(), options);
         let server = Server::bind(&["127.0.0.1:0".parse().expect("an address")], self.server).await;
@@ -142,7 +146,7 @@ impl Setup {
         let stop = CancellationToken::new();
         let handler = move |request, connection| Arc::clone(&api).handle(request, connection);
         let running = tokio::spawn(server.run(handler, stop.clone()));
-        Daemon { address, library, keys, counts, stop, running, directory }
+        Daemon { address, library, keys, counts, transfers, stop, running, directory }
     }
 }
 

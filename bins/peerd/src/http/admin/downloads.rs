@@ -64,6 +64,12 @@ pub(super) async fn history(downloads: &Downloads, params: &Params) -> Result<Re
     history.map(|history| body::json(StatusCode::OK, &history)).ok_or_else(unknown)
 }
 
+/// Which of its bytes are here, on their way, and waited for.
+pub(super) async fn ranges(downloads: &Downloads, params: &Params) -> Result<Response<Body>, Problem> {
+    let ranges = downloads.ranges(id(params)?).await.map_err(|error| registry_failed(&error))?;
+    ranges.map(|ranges| body::json(StatusCode::OK, &ranges)).ok_or_else(unknown)
+}
+
 /// Changes what is named. `limit_down: null` takes the limit away.
 pub(super) async fn patch(
     downloads: &Downloads,

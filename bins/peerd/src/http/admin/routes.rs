@@ -15,6 +15,7 @@ pub(super) enum Route {
     Add,
     Show,
     History,
+    Ranges,
     Patch,
     Delete,
     Pause,
@@ -26,6 +27,7 @@ pub(super) enum Route {
     Imports,
     TestImport,
     Events,
+    Transfers,
     Limits,
     SetLimits,
     Shares,
@@ -73,6 +75,7 @@ pub(super) fn routes() -> Router<Route> {
         .on(Method::POST, "/api/v1/downloads", Route::Add)
         .get("/api/v1/downloads/{id}", Route::Show)
         .get("/api/v1/downloads/{id}/history", Route::History)
+        .get("/api/v1/downloads/{id}/ranges", Route::Ranges)
         .get("/api/v1/downloads/{id}/content", Route::Content)
         .on(Method::PATCH, "/api/v1/downloads/{id}", Route::Patch)
         .on(Method::DELETE, "/api/v1/downloads/{id}", Route::Delete)
@@ -84,6 +87,7 @@ pub(super) fn routes() -> Router<Route> {
         .get("/api/v1/imports", Route::Imports)
         .on(Method::POST, "/api/v1/imports/{name}/test", Route::TestImport)
         .get("/api/v1/events", Route::Events)
+        .get("/api/v1/transfers", Route::Transfers)
         .get("/api/v1/limits", Route::Limits)
         .on(Method::PUT, "/api/v1/limits", Route::SetLimits)
         .get("/api/v1/shares", Route::Shares)
