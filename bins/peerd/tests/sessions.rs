@@ -163,7 +163,9 @@ async fn a_link_logs_in_once() {
 async fn the_page_is_there_for_everybody_guarded_and_can_be_switched_off() {
     let home = Home::new();
     let daemon = home.start().await;
-    for (path, kind) in [("/", "text/html"), ("/ui.css", "text/css"), ("/ui.js", "text/javascript")] {
+    for (path, kind) in
+        [("/", "text/html"), ("/ui/style.css", "text/css"), ("/ui/main.js", "text/javascript")]
+    {
         let page = Answer::to(daemon.bare(Method::GET, path)).await;
         assert!(page.status == 200 && page.field("content-type").starts_with(kind), "{path}: {page:?}");
         let policy = page.field("content-security-policy");
@@ -172,7 +174,9 @@ async fn the_page_is_there_for_everybody_guarded_and_can_be_switched_off() {
     }
     let home = Home::new().with(json!({ "admin": { "ui": false } }));
     let daemon = home.start().await;
-    assert_eq!(Answer::to(daemon.bare(Method::GET, "/")).await.status, 404);
+    for path in ["/", "/ui/main.js"] {
+        assert_eq!(Answer::to(daemon.bare(Method::GET, path)).await.status, 404, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -247,8 +247,9 @@ impl AdminApi {
             Route::LogOut => Ok(self.sessions.log_out(request.headers(), connection.local.port())),
             Route::Link => self.sessions.link(),
             Route::Description => Ok(description::show()),
-            Route::Page(file) if self.ui => Ok(page::show(file)),
-            Route::Page(_) => Err(Problem::not_found()),
+            Route::Page if self.ui => Ok(page::show()),
+            Route::PagePart if self.ui => page::part(params.get("part")),
+            Route::Page | Route::PagePart => Err(Problem::not_found()),
         }
     }
 

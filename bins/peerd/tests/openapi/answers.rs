@@ -185,8 +185,11 @@ async fn answers_about_keys_sessions_and_the_rest_are_as_described() {
     let sound = std::fs::read_to_string(&file).expect("a configuration");
     std::fs::write(&file, format!("{sound}\ncolour = \"red\"\n")).expect("a configuration");
     held.ask(Method::POST, reload, reload, None, 422).await;
-    for path in ["/healthz", "/readyz", "/metrics", "/", "/ui.css", "/ui.js", "/api/v1/openapi.json"] {
+    for path in ["/healthz", "/readyz", "/metrics", "/", "/api/v1/openapi.json"] {
         held.get(path).await;
+    }
+    for (part, status) in [("/ui/style.css", 200), ("/ui/main.js", 200), ("/ui/other.js", 404)] {
+        held.ask(Method::GET, "/ui/{part}", part, None, status).await;
     }
     let refused = Answer::to(held.daemon.bare(Method::GET, DOWNLOADS)).await;
     let said = &held.document["paths"]["/api/v1/downloads"]["get"]["responses"]["401"]["description"];

@@ -2,7 +2,6 @@
 
 use http::Method;
 
-use super::page;
 use crate::http::router::Router;
 
 /// What a request asks for.
@@ -47,7 +46,8 @@ pub(super) enum Route {
     LogOut,
     Link,
     Description,
-    Page(page::File),
+    Page,
+    PagePart,
 }
 
 impl Route {
@@ -58,16 +58,15 @@ impl Route {
 
     /// The page is the same for everybody and holds nothing of ours; a log-in brings its own key.
     pub(super) fn is_open(self) -> bool {
-        matches!(self, Self::Page(_) | Self::LogIn)
+        matches!(self, Self::Page | Self::PagePart | Self::LogIn)
     }
 }
 
 /// Every address there is.
 pub(super) fn routes() -> Router<Route> {
     Router::new()
-        .get("/", Route::Page(page::File::Page))
-        .get("/ui.css", Route::Page(page::File::Style))
-        .get("/ui.js", Route::Page(page::File::Script))
+        .get("/", Route::Page)
+        .get("/ui/{part}", Route::PagePart)
         .get("/healthz", Route::Health)
         .get("/readyz", Route::Ready)
         .get("/metrics", Route::Metrics)

@@ -1,0 +1,128 @@
+// The page of one daemon: logging in and out, the views, and the stream that keeps them true.
+
+import { call, find, notice, onStranger, rate, say, size, trying } from "./kit.js";
+import { follow } from "./stream.js";
+import * as peers from "./peers.js";
+import * as player from "./player.js";
+import * as queue from "./queue.js";
+import * as rows from "./rows.js";
+import * as sharing from "./sharing.js";
+import * as system from "./system.js";
+
+const VIEWS = { queue, peers, sharing, system };
+const all = (selector) => document.querySelectorAll(selector);
+let [view, hangUp, running] = ["", () => {}, 0];
+
+// ---- who is there ----
+
+async function begin() {
+  const [, token] = /^#token=(.+)/.exec(location.hash) || [];
+  if (token) {
+    // Out of the address at once: it is good for one use, and no business of the history.
+    history.replaceState(null, "", location.pathname);
+    await trying(() => call("POST", "/session", { token }));
+  }
+  connect();
+}
+
+function connect() {
+  hangUp();
+  hangUp = follow(told, (word) => {
+    if (!word) return leave();
+    if (word === "live" && !view) enter();
+    say(find("link"), word);
+    find("link").dataset.state = word;
+    return undefined;
+  });
+}
+
+function enter() {
+  all("nav, #log-out").forEach((part) => { part.hidden = false; });
+  find("log-in").hidden = true;
+  route();
+  call("GET", "/system").then(({ node, downloads }) => {
+    say(find("node"), node);
+    rows.attempts.max ||= downloads.max_attempts || 0;
+  }, () => {});
+}
+
+function leave() {
+  hangUp();
+  player.close();
+  VIEWS[view]?.leave();
+  view = "";
+  rows.snapshot({ downloads: [], more: false });
+  all("nav, #log-out, #low, main > section").forEach((part) => { part.hidden = true; });
+  all("dialog[open]").forEach((dialog) => dialog.close());
+  say(find("link"), "");
+  find("log-in").hidden = false;
+  find("key").focus();
+}
+
+async function logIn(event) {
+  event.preventDefault();
+  await trying(async () => {
+    await call("POST", "/session", { key: find("key").value.trim() });
+    find("key").value = "";
+    connect();
+  });
+}
+
+// ---- the views ----
+
+function route(event) {
+  if (location.hash.startsWith("#token=")) return begin();
+  const [name, inside = ""] = location.hash.slice(1).split("/");
+  const next = Object.hasOwn(VIEWS, name) ? name : "queue";
+  if (next !== view) {
+    VIEWS[view]?.leave();
+    view = next;
+    all("main > section").forEach((section) => { section.hidden = section.id !== `view-${view}`; });
+    all("nav a").forEach((link) => link.setAttribute("aria-current", link.dataset.view === view ? "page" : "false"));
+    title();
+    // Whoever listens is told where this is.
+    if (event) find(`h-${view}`).focus({ preventScroll: true });
+  }
+  return VIEWS[view].enter(decodeURIComponent(inside));
+}
+
+function title() {
+  document.title = `${running ? `(${running}) ` : ""}${find(`h-${view || "queue"}`).textContent} · peerd`;
+}
+
+// ---- what happens ----
+
+function told(name, data) {
+  const [of, what] = name.split(".");
+  if (name === "snapshot") {
+    rows.snapshot(data);
+    low(data.disk === "low" && {});
+  } else if (name === "download.progress") rows.progress(data);
+  else if (name === "download.deleted") rows.remove(data.download_id);
+  else if (data.download_id) {
+    rows.attempts.max = data.max || rows.attempts.max;
+    rows.refresh(data.download_id);
+  } else if (of === "disk") low(what === "low" && data);
+  else if (of === "peer") peers.heard(what === "up", data);
+}
+
+function low(room) {
+  find("low").hidden = !room;
+  const free = room?.min_free ? `: ${size(room.free)} free, ${size(room.min_free)} are to stay free` : "";
+  say(find("low"), `The disk is nearly full${free}. The queue waits until there is room.`);
+}
+
+addEventListener("rate", ({ detail }) => {
+  find("total").hidden = !detail.running;
+  say(find("total"), `↓ ${rate(detail.sum)}`);
+  running = detail.running;
+  title();
+});
+addEventListener("hashchange", (event) => (view || location.hash.startsWith("#token=")) && route(event));
+find("skip").addEventListener("click", (event) => { event.preventDefault(); find("main").focus(); });
+find("notice").lastElementChild.addEventListener("click", () => notice(""));
+find("log-in").addEventListener("submit", logIn);
+find("log-out").addEventListener("click", () => trying(() => call("DELETE", "/session").then(leave)));
+onStranger(leave);
+Object.values(VIEWS).forEach((each) => each.begin());
+begin();

@@ -1,0 +1,89 @@
+// Every download we know of, kept true by the stream. Views are told what changed: `changed` (what it is), `progress`
+// (only how far it is), `gone`, or `all`.
+
+import { announce, call } from "./kit.js";
+
+export const rows = new Map(); // id → row, as the API shows it
+export const attempts = { max: 0 }; // as events tell it: the row does not say how many there may be
+export let more = false; // whether the daemon has rows that are not here
+
+const watchers = [];
+export const watch = (watcher) => watchers.push(watcher);
+const tell = (what, id) => watchers.forEach((watcher) => watcher(what, id));
+
+export const WHOLE = ["completed", "import_queued", "imported"];
+export const GROUPS = {
+  All: null, Running: ["downloading", "finalizing"], Waiting: ["queued", "waiting"], Paused: ["paused"],
+  Failed: ["failed"], Finished: [...WHOLE, "cancelled"],
+};
+export const nameOf = (row) => row.filename || row.item || row.url;
+
+export function snapshot(data) {
+  const before = new Map(rows);
+  rows.clear();
+  older.clear();
+  for (const row of data.downloads) {
+    hear(before.get(row.id), row);
+    rows.set(row.id, row);
+  }
+  more = data.more;
+  tell("all");
+}
+
+export function progress({ download_id: id, ...now }) {
+  if (!rows.has(id)) return void refresh(id);
+  Object.assign(rows.get(id), now);
+  return tell("progress", id);
+}
+
+export function put(row) {
+  hear(rows.get(row.id), row);
+  rows.set(row.id, row);
+  tell("changed", row.id);
+}
+
+export function remove(id) {
+  if (rows.delete(id)) tell("gone", id);
+}
+
+/** Says what a listener waits for: that one is over. */
+function hear(before, row) {
+  if (!before || before.state === row.state) return;
+  if (row.state === "completed") announce(`${nameOf(row)} is complete`);
+  if (row.state === "failed") announce(`${nameOf(row)} failed: ${row.error?.message}`);
+}
+
+// Downloads that are being asked for, and whether they are to be asked for once more.
+const asking = new Map();
+
+/** One question at a time for each, and a pause before it, in which more may happen. */
+export async function refresh(id) {
+  if (asking.has(id)) return void asking.set(id, true);
+  do {
+    asking.set(id, false);
+    await new Promise((resolve) => { setTimeout(resolve, 50); });
+    // What happened in the pause is in the answer.
+    asking.set(id, false);
+    await call("GET", `/downloads/${id}`).then(put, (error) => error.status === 404 && remove(id));
+  } while (asking.get(id));
+  asking.delete(id);
+}
+
+// How far back each list has been read: the daemon lists page by page.
+const older = new Map(); // query → cursor, or null at the end
+
+export const exhausted = (group, text) => older.get(query(group, text)) === null;
+
+/** Fetches further rows, until there is one we did not have. */
+export async function fetchOlder(group, text) {
+  const list = query(group, text);
+  for (let fresh = []; !fresh.length && older.get(list) !== null;) {
+    const { downloads, next } = await call("GET", `/downloads?${list}&cursor=${encodeURIComponent(older.get(list) || "")}`);
+    older.set(list, next);
+    fresh = downloads.filter((row) => !rows.has(row.id));
+    for (const row of fresh) rows.set(row.id, row);
+  }
+  tell("all");
+}
+
+const query = (group, text) => `${new URLSearchParams({ sort: "newest", limit: "200", state: GROUPS[group] || "", q: text })}`;

@@ -1,0 +1,84 @@
+// Who reads from us, what there is to read, and who has a key.
+
+import { ago, ask, at, call, code, copyable, duration, empty, entry, find, make, many, order, rate, say, size, some, trying, until } from "./kit.js";
+
+let timer = 0;
+
+export function begin() {
+  find("key-new").addEventListener("submit", create);
+}
+
+export function leave() {
+  clearInterval(timer);
+}
+
+/** Nothing tells of readers: they are asked for while somebody looks. */
+export async function enter() {
+  leave();
+  timer = setInterval(() => document.hidden || readers(), 2000);
+  await Promise.all([readers(), trying(shares), trying(keys)]);
+}
+
+const fill = (id, list, show, ...none) => find(id).replaceChildren(...(list.length ? list.map(show) : [empty(...none)]));
+
+async function readers() {
+  try {
+    fill("transfers", (await call("GET", "/transfers")).transfers, reader, "Nobody, right now.");
+  } catch (error) {
+    if (error.status !== 404) return;
+    leave();
+    fill("transfers", [], null, "This daemon does not tell.");
+  }
+}
+
+function reader({ key, address, share, item, filename, size: all, first, last, sent, rate: speed, started_at: since }) {
+  const wanted = (last ?? all - 1) - first + 1;
+  const bar = make("progress", { max: wanted || 1, value: sent, "aria-label": filename || item });
+  return entry({}, filename || item, [], some(key || "no key", address, share, `${size(sent)} of ${size(wanted)}`,
+    wanted < all && `from ${Math.floor((100 * first) / all)} %`, speed && rate(speed), since && `for ${duration(-until(since))}`), bar);
+}
+
+async function shares() {
+  const { shares: list } = await call("GET", "/shares");
+  fill("shares", list, ({ name, path, items, bytes, scanned_at: scanned, error }) => {
+    const rescan = order("rescan", "Rescan", () => {
+      say(rescan, "Looking…");
+      return trying(async () => {
+        await call("POST", `/shares/${at(name)}/rescan`);
+      }).then(shares).then(() => find("shares").querySelector(`[data-share="${CSS.escape(name)}"] button`).focus());
+    }, name);
+    return entry({ "data-share": name }, name, [rescan], some(items !== null && many(items, "file"), bytes !== null && size(bytes), path,
+      scanned ? `looked at ${ago(scanned)}` : "not looked at yet"), make("p", { class: "bad" }, error));
+  }, "Nothing is shared. Name a folder under ", code("[shares]"), " in the configuration, or start with ", code("peerd serve --share DIR"), ".");
+  find("key-share").replaceChildren(...[{ name: "" }, ...list].map(({ name }) => make("option", { value: name }, name ? `only ${name}` : "every share")));
+}
+
+async function keys() {
+  fill("keys", (await call("GET", "/keys")).keys, ({ name, shares: opens, last_used: used, origin }) => {
+    const file = origin === "file";
+    return entry({ "data-key": name }, name, file ? [] : [order("revoke", "Revoke", () => revoke(name), name)],
+      some(opens.includes("*") ? "every share" : opens.join(", "), used ? `used ${ago(used)}` : "not used yet", file && "from the configuration"));
+  }, "Nobody has a key. Make one, and hand its two lines to a friend.");
+}
+
+async function create(event) {
+  event.preventDefault();
+  const [name, share] = [find("key-name").value.trim(), find("key-share").value];
+  const made = await trying(() => call("POST", "/keys", share ? { name, shares: [share] } : { name }));
+  if (!made) return;
+  find("key-name").value = "";
+  const { reach, secret } = made;
+  await ask({
+    what: `The key of ${name}`, yes: "Noted", no: "",
+    why: "It is shown this once. Hand both lines over by a way you trust: the friend types the first, and pastes the second when asked for the key.",
+    inside: [copyable("What the friend types", `peerd peer add ${reach.name} ${reach.url} --key-file -`), copyable("The key", secret),
+      make("p", { class: "warn" }, reach.loopback && "We listen on loopback only, where no friend can reach us: set server.listen.")],
+  });
+  await trying(keys);
+}
+
+async function revoke(name) {
+  if (!await ask({ what: `Revoke the key of ${name}?`, why: "The next request with it is refused.", yes: "Revoke" })) return;
+  await trying(() => call("DELETE", `/keys/${at(name)}`).then(keys));
+  find("key-name").focus();
+}
