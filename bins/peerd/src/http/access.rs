@@ -32,7 +32,7 @@ impl Access {
     /// What the lines of the log about it are marked with.
     pub(super) fn span(&self) -> Span {
         // At the most severe level, so that it is there whatever the level of the log.
-        tracing::error_span!("request", request_id = %self.id)
+        tracing::error_span!("request", request_id = %self.id, client = tracing::field::Empty)
     }
 
     /// Marks the answer, and writes its line. Call it inside of the span.

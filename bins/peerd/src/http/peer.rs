@@ -113,9 +113,14 @@ impl PeerApi {
         connection: Arc<ConnectionInfo>,
     ) -> Response<Body> {
         let parts = request.into_parts().0;
+        let client = self.options.trusted_proxies.client(connection.peer.ip(), &parts.headers);
+        if client != connection.peer.ip().to_canonical() {
+            // Behind a proxy: every line of the log about this request says for whom it speaks.
+            tracing::Span::current().record("client", tracing::field::display(client));
+        }
         let (label, answer) = match self.router.find(&parts.method, &parts.uri) {
             Match::Found(&route, params) => {
-                (route.label(), self.answer(route, &params, &parts, &connection).await)
+                (route.label(), self.answer(route, &params, &parts, client, &connection).await)
             }
             Match::MethodNotAllowed(allow) => ("none", Err(Problem::method_not_allowed(allow))),
             Match::NotFound => ("none", Err(Problem::not_found())),
@@ -130,12 +135,13 @@ impl PeerApi {
         route: Route,
         params: &Params,
         parts: &Parts,
+        client: IpAddr,
         connection: &ConnectionInfo,
     ) -> Result<Response<Body>, Problem> {
         if route == Route::Ping {
             return Ok(body::json(StatusCode::OK, &json!({ "status": "OK" })));
         }
-        let caller = self.admit(parts, connection)?;
+        let caller = self.admit(parts, client, connection)?;
         match route {
             Route::Ping | Route::Handshake => Ok(self.handshake()),
             Route::Items => self.items(parts, &caller).await,
@@ -145,8 +151,7 @@ impl PeerApi {
     }
 
     /// Finds out who asks and whether they may on this connection.
-    fn admit(&self, parts: &Parts, connection: &ConnectionInfo) -> Result<Caller, Problem> {
-        let client = self.options.trusted_proxies.client(connection.peer.ip(), &parts.headers);
+    fn admit(&self, parts: &Parts, client: IpAddr, connection: &ConnectionInfo) -> Result<Caller, Problem> {
         let now = Instant::now();
         self.options.failed_limit.check(client, now).map_err(too_many_wrong_keys)?;
         let caller =

@@ -40,3 +40,19 @@ async fn refusals_are_told_without_being_asked_for_and_successes_are_not() {
     assert_eq!(text.matches("\"answered\"").count(), 2, "{text}");
     assert!(!text.contains("private"), "a query is not logged: {text}");
 }
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_every_line_names_the_client_and_elsewhere_nobodys_word_is_taken() {
+    for (proxies, client) in [(json!(["127.0.0.1"]), json!("192.0.2.7")), (json!([]), json!(null))] {
+        let home = Home::sharing().with(json!({ "server": { "trusted_proxies": proxies } }));
+        let daemon = home.start().await;
+        let refused = reqwest::Client::new().get(format!("{}handshake", daemon.base()));
+        let refused = refused.header("x-api-key", "wrong").header("x-forwarded-for", "192.0.2.7");
+        assert_eq!(Answer::to(refused).await.status, 401);
+        let line = daemon
+            .log
+            .wait_for("its line", |line| (line["message"] == "answered").then(|| line.clone()))
+            .await;
+        assert_eq!(line["span"]["client"], client, "{line}");
+    }
+}
