@@ -23,6 +23,7 @@ use crate::http::server::Server;
 use crate::import::Imports;
 use crate::library::Library;
 use crate::reload::{Asked, Reloader, Reloads};
+use crate::service_manager::Reporter;
 use crate::watch::Watcher;
 
 pub use self::error::{RunError, StartError};
@@ -45,6 +46,7 @@ pub struct App {
     admin: (Server, Arc<AdminApi>),
     reloading: (Reloader, Reloads, Asked),
     watcher: Option<Watcher>,
+    reporter: Reporter,
     grace: Duration,
     facts: Facts,
 }
@@ -78,6 +80,7 @@ impl App {
             peer,
             admin,
             watcher,
+            reporter,
             grace,
             reloading,
             _locks,
@@ -106,14 +109,16 @@ impl App {
             let stop = stop.clone();
             async move { keys.keep_use(&stop).await }
         });
-        let (reloader, _, asked) = reloading;
-        let reloading = tokio::spawn(reloader.run(asked));
         if let Some(watcher) = watcher {
             let stop = stop.clone();
             vital.spawn("watch over the stubs", async move {
                 stop.run_until_cancelled(watcher.run()).await;
             });
         }
+        let reporting = reporter.ready().await;
+        // Behind that word: a reload tells the service manager, too.
+        let (reloader, _, asked) = reloading;
+        let reloading = tokio::spawn(reloader.run(asked));
         let outcome = tokio::select! {
             () = shutdown => Ok(()),
             error = registry.failed() => Err(RunError::Registry(error)),
@@ -124,6 +129,9 @@ impl App {
             Ok(()) => tracing::info!("stopping: transfers reach a checkpoint first"),
             Err(error) => tracing::error!(%error, "stopping: the daemon cannot go on"),
         }
+        reloading.abort();
+        drop(reporting);
+        reporter.stopping(grace).await;
         stop.cancel();
         events.close();
         downloads.stop(grace).await;
@@ -132,7 +140,6 @@ impl App {
         vital.join().await;
         used.await.ok();
         numbers.abort();
-        reloading.abort();
         if let Err(error) = events.finish(&registry, &clock).await {
             tracing::warn!(error = %resume_fetch::describe(&error), "the next start skips some event numbers");
         }

@@ -279,6 +279,13 @@ impl Downloads {
         self.shared.permits.in_use()
     }
 
+    /// Bytes per second coming in now, all downloads together.
+    pub fn rate(&self) -> f64 {
+        let running = self.shared.running();
+        let progress = running.values().filter_map(|running| *running.progress.borrow());
+        progress.filter(|now| now.phase == Phase::Downloading).map(|now| now.rate).sum()
+    }
+
     /// Number of downloads running now.
     pub fn running(&self) -> usize {
         self.shared.running().len()

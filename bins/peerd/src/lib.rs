@@ -3,7 +3,7 @@
 //! [`app`] says which pieces exist and how they meet; everything else is one of those pieces. Bytes out:
 //! [`http`] → [`library`] → `range-http`. Bytes in: [`downloads`] → `download-registry`, `resume-fetch`, `retry-kit`.
 //! Files on: [`import`]. [`access`] says who may talk to whom. [`events`] is where all of it is told. [`config`] is read
-//! once at the start, [`cli`] is what people type.
+//! once at the start, [`cli`] is what people type, [`service_manager`] is who started it.
 
 // The daemon is where time, chance and the environment enter: it hands them to the libraries.
 #![allow(
@@ -29,6 +29,7 @@ pub mod metrics;
 mod open_files;
 mod outbound;
 pub mod reload;
+pub mod service_manager;
 pub mod state_dir;
 pub mod stub;
 pub mod telemetry;

@@ -20,6 +20,7 @@ use crate::events::{Event, Events};
 use crate::http::admin::AdminApi;
 use crate::http::peer::PeerApi;
 use crate::library::{Library, ShareSpec};
+use crate::service_manager::ReloadNotice;
 use crate::telemetry::Logging;
 
 /// Where a reload is asked for. Clones ask the same daemon.
@@ -102,13 +103,17 @@ pub struct Reloader {
     pub admin: Arc<AdminApi>,
     /// Who is told.
     pub events: Arc<Events>,
+    /// And the service manager.
+    pub notice: ReloadNotice,
 }
 
 impl Reloader {
     /// Answers every wish for a reload, for as long as it is polled.
     pub async fn run(self, mut asked: Asked) {
         while let Some(answer) = asked.0.recv().await {
+            self.notice.begins().await;
             let outcome = self.reload().await;
+            self.notice.ends(outcome.is_err()).await;
             if let Err(error) = &outcome {
                 tell(error);
             }

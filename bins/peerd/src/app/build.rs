@@ -1,6 +1,7 @@
 //! Building the daemon: everything opened, wired and bound, in the order in which one needs the other.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ use crate::import::Imports;
 use crate::library::{Library, Scope};
 use crate::metrics::{self, Metrics};
 use crate::reload::{Reloader, Reloads, share_specs};
+use crate::service_manager::{Reporter, ServiceManager};
 use crate::state_dir;
 use crate::telemetry::Logging;
 use crate::volume::Gap;
@@ -38,11 +40,17 @@ use crate::watch::Watcher;
 
 impl App {
     /// Opens, wires and binds. Nothing is served or downloaded yet. A reload reads `sources` again and may change the
-    /// level of `logging`.
+    /// level of `logging`. Sockets that `manager` passed are taken instead of
+    /// binding; `sources` says where they listen.
     ///
     /// # Errors
     /// [`StartError`] names the path or address that is in the way.
-    pub async fn build(loaded: Loaded, sources: Sources, logging: Logging) -> Result<Self, StartError> {
+    pub async fn build(
+        loaded: Loaded,
+        sources: Sources,
+        logging: Logging,
+        manager: ServiceManager,
+    ) -> Result<Self, StartError> {
         let (config, paths) = (loaded.config.clone(), loaded.paths.clone());
         let clock: SharedClock = Arc::new(TokioClock);
         let locks = lock(&paths)?;
@@ -76,8 +84,9 @@ impl App {
         let upload = RateLimiter::new(Arc::clone(&clock), NonZeroU64::new(config.limits.up.bytes()).into());
         let limits = Limits { down: downloads.limit_down().clone(), up: upload.clone() };
         let options = server_options(&config);
-        let peer_server = bind(&config.server.listen, options.clone()).await?;
-        let admin_server = bind(&config.admin.listen, options).await?;
+        let ServiceManager { notifier, watchdog, sockets } = manager;
+        let peer_server = listen(sockets.peer, &config.server.listen, options.clone()).await?;
+        let admin_server = listen(sockets.admin, &config.admin.listen, options).await?;
         let (reloads, asked) = Reloads::new();
         let last_read = Arc::new(Current::new(loaded.clone()));
         let admin_key =
@@ -129,6 +138,8 @@ impl App {
             },
             Arc::clone(&clock),
         );
+        let reporter =
+            Reporter::new(notifier, watchdog, downloads.clone(), Arc::clone(&metrics), Arc::clone(&clock));
         let peer = PeerApi::new(
             Arc::clone(&library),
             Arc::clone(keys.keys()),
@@ -149,6 +160,7 @@ impl App {
             peer: Arc::clone(&peer),
             admin: Arc::clone(&admin),
             events: Arc::clone(&events),
+            notice: reporter.reloads(),
         };
         let watcher = Watcher::new(&config.watch, downloads.clone(), Arc::clone(&clock));
         Ok(Self {
@@ -165,6 +177,7 @@ impl App {
             admin: (admin_server, admin),
             reloading: (reloader, reloads, asked),
             watcher,
+            reporter,
             grace: config.server.shutdown_grace,
             facts: Facts {
                 state: paths.state,
@@ -235,7 +248,16 @@ fn server_options(config: &Config) -> ServerOptions {
     }
 }
 
-async fn bind(addresses: &[SocketAddr], options: ServerOptions) -> Result<Server, StartError> {
+/// Takes over what was passed, or else binds.
+async fn listen(
+    passed: Vec<TcpListener>,
+    addresses: &[SocketAddr],
+    options: ServerOptions,
+) -> Result<Server, StartError> {
+    if !passed.is_empty() {
+        let server = Server::from_listeners(passed, options);
+        return Ok(server.context("cannot use a socket of the service manager")?);
+    }
     Server::bind(addresses, options).await.map_err(|error| {
         let message = format!(
             "{}; is another daemon running? choose another address, or port 0 for a free one",

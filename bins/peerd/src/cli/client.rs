@@ -57,7 +57,7 @@ impl Daemon {
             let listen = loaded.config.admin.listen;
             // The key of our own daemon goes to our own daemon, whatever address somebody made us call.
             if base.as_deref().is_none_or(|base| is_ours(base, &listen)) {
-                key_file = key_file.or_else(|| Some(loaded.paths.state.join("admin.key")));
+                key_file = key_file.or_else(|| Some(own_key(&loaded.paths.state, Path::new(SERVICE_STATE))));
             }
             base = base.or_else(|| listen.first().map(|address| format!("http://{}", to_ask(*address))));
         }
@@ -248,6 +248,13 @@ fn is_ours(base: &str, listen: &[SocketAddr]) -> bool {
     })
 }
 
+/// The key of our own daemon: in the state directory of whoever asks, or else in that of the system's service, which
+/// whoever may read it is meant to rule.
+fn own_key(state: &Path, service: &Path) -> PathBuf {
+    let [own, of_service] = [state, service].map(|state| state.join("admin.key"));
+    if !own.exists() && of_service.exists() { of_service } else { own }
+}
+
 fn read_key(path: &Path, explicit: bool) -> Result<Option<String>, CallError> {
     let refused = |why: String| CallError { exit: Exit::LocalIo, message: why };
     let read = || -> io::Result<String> {
@@ -267,6 +274,8 @@ fn read_key(path: &Path, explicit: bool) -> Result<Option<String>, CallError> {
     }
 }
 
+/// Where a daemon of the system keeps its state: `StateDirectory=peerd`.
+const SERVICE_STATE: &str = "/var/lib/peerd";
 /// How long an answer may take that the daemon has at hand.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes read of a key file; a key is far shorter.
@@ -309,6 +318,19 @@ mod tests {
             ("nonsense", false),
         ] {
             assert_eq!(is_ours(base, &listen), ours, "{base}");
+        }
+    }
+
+    #[test]
+    fn ones_own_daemon_comes_before_that_of_the_system() {
+        let dir = tempfile::tempdir().unwrap();
+        let [own, service] = ["own", "service"].map(|name| dir.path().join(name));
+        let key = |state: &Path| state.join("admin.key");
+        assert_eq!(own_key(&own, &service), key(&own), "none is there: that is what the message names");
+        for state in [&service, &own] {
+            std::fs::create_dir(state).unwrap();
+            std::fs::write(key(state), "prd_1").unwrap();
+            assert_eq!(own_key(&own, &service), key(state));
         }
     }
 

@@ -12,6 +12,7 @@ use crate::config::{Config, Overrides, Sources, parse_share};
 use crate::exit::Exit;
 use crate::open_files;
 use crate::reload::{ReloadError, Reloads};
+use crate::service_manager::{PassedSockets, ServiceManager};
 use crate::telemetry;
 
 /// Run the daemon: serve shares, download from peers. Works without any configuration.
@@ -39,6 +40,11 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self, global: &Global) -> Exit {
+        // First of all, while this process has one thread.
+        let sockets = match PassedSockets::take() {
+            Ok(sockets) => sockets,
+            Err(error) => return fail(Exit::Config, resume_fetch::describe(&error)),
+        };
         let overrides = Overrides {
             listen: self.listen,
             admin_listen: self.admin_listen,
@@ -47,7 +53,9 @@ impl Serve {
             watch_dir: self.watch_dir,
             state_dir: self.state_dir,
         };
-        let sources = match Sources::from_process(global.config.clone(), overrides) {
+        let sources = Sources::from_process(global.config.clone(), overrides)
+            .and_then(|sources| Ok(Sources { passed: sockets.addresses()?, ..sources }));
+        let sources = match sources {
             Ok(sources) => sources,
             Err(error) => return fail(Exit::General, error),
         };
@@ -70,13 +78,14 @@ impl Serve {
                 "too few open files are allowed for a full house: raise ulimit -n"
             );
         }
+        let manager = ServiceManager::of_process(sockets);
         block_on(async {
             // Before the start takes its time: a process that does not watch for it is ended by a SIGHUP.
             let hangups = match signals::hangups() {
                 Ok(hangups) => hangups,
                 Err(error) => return fail(Exit::General, format_args!("cannot watch for signals: {error}")),
             };
-            let app = match App::build(loaded, sources, logging).await {
+            let app = match App::build(loaded, sources, logging, manager).await {
                 Ok(app) => app,
                 Err(error) => return fail(error.exit, error.message),
             };

@@ -50,7 +50,8 @@ impl Merge {
         merge.variables = variables;
         merge.lay(ENVIRONMENT, layer);
         let lower = [merge.layers[FILE].table(), merge.layers[ENVIRONMENT].table()];
-        let (layer, flags) = flags::read(&sources.overrides, &sources.current_dir, &lower);
+        let (mut layer, mut flags) = flags::read(&sources.overrides, &sources.current_dir, &lower);
+        merge.prefer_passed_sockets(sources, &mut layer, &mut flags);
         merge.flags = flags;
         merge.lay(FLAGS, layer);
         merge.let_higher_layers_win();
@@ -93,6 +94,26 @@ impl Merge {
         let origins = self.origins();
         let Self { warnings, secrets, .. } = self;
         Ok(Loaded { config, warnings, file, paths, origins, secrets })
+    }
+
+    /// Puts the addresses of sockets that were passed over whatever was to be bound, and says so where that differs.
+    fn prefer_passed_sockets(&mut self, sources: &Sources, layer: &mut Layer, flags: &mut Flags) {
+        let passed = [("server", &sources.passed.peer), ("admin", &sources.passed.admin)];
+        for (section, addresses) in passed.into_iter().filter(|(_, addresses)| !addresses.is_empty()) {
+            let path = KeyPath::new([section, "listen"]);
+            let list = Value::from(addresses.iter().map(ToString::to_string).collect::<Vec<_>>());
+            let [file, environment, _] = &self.layers;
+            let set = [&*layer, environment, file].into_iter().find_map(|layer| layer.value(&path));
+            if set.is_some_and(|set| *set != list) {
+                let message =
+                    format!("has no effect: the service manager passed sockets that listen on {list}");
+                let help = "set ListenStream= of the socket unit, or disable the unit to let this hold";
+                self.warn(&Finding::at(&path, message).help(help));
+            }
+            layer.withdraw(&path);
+            layer.put(&path, list);
+            flags.insert(path, PASSED);
+        }
     }
 
     /// Takes a layer in. What is wrong with it is placed now, while no higher layer hides where it stands.
@@ -308,6 +329,8 @@ fn is_open_to_others(file: &Path) -> bool {
     mode & 0o004 != 0 && !file.starts_with("/run/secrets")
 }
 
+/// Who set the address of a socket that was passed.
+const PASSED: &str = "socket of the service manager";
 const FILE: usize = 0;
 const ENVIRONMENT: usize = 1;
 const FLAGS: usize = 2;

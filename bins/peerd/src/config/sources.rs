@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::flags::{Overrides, absolute};
 use super::problem::{ConfigErrors, Place, Problem};
+use crate::service_manager::PassedAddresses;
 
 /// What [`Config::load`](super::Config::load) reads from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Sources {
     pub environment: BTreeMap<String, OsString>,
     /// The flags that stand for settings.
     pub overrides: Overrides,
+    /// Where sockets listen that the service manager passed, in place of `server.listen` and `admin.listen`.
+    pub passed: PassedAddresses,
     /// What relative paths of the command line are relative to.
     pub current_dir: PathBuf,
     /// The file used when there is no other; `/etc/peerd/peerd.toml` unless a test says otherwise.
@@ -32,6 +35,7 @@ impl Default for Sources {
             file: None,
             environment: BTreeMap::new(),
             overrides: Overrides::default(),
+            passed: PassedAddresses::default(),
             current_dir: PathBuf::from("/"),
             system_file: PathBuf::from(SYSTEM_FILE),
         }
