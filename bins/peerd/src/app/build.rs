@@ -1,6 +1,5 @@
 //! Building the daemon: everything opened, wired and bound, in the order in which one needs the other.
 
-use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroU64;
 use std::sync::Arc;

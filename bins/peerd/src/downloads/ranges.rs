@@ -115,6 +115,7 @@ fn pairs(spans: Vec<Range<u64>>) -> Vec<(u64, u64)> {
 const MOST_SPANS: usize = 1000;
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "one range is a list of ranges, too")]
 mod tests {
     use super::*;
 
