@@ -71,6 +71,7 @@ pub(super) async fn show(system: &System, downloads: &Downloads, limits: &Limits
             "enabled": settings.enabled,
             "running": downloads.running(),
             "max_concurrent": settings.max_concurrent,
+            "max_attempts": settings.retry.max_attempts.get(),
         },
         "disk": {
             "state": if downloads.disk_is_low() { "low" } else { "ok" },

@@ -1,6 +1,6 @@
 // The page of one daemon: logging in and out, the views, and the stream that keeps them true.
 
-import { call, find, notice, onStranger, rate, say, size, trying } from "./kit.js";
+import { call, find, notice, on, onStranger, rate, say, size, trying } from "./kit.js";
 import { follow } from "./stream.js";
 import * as peers from "./peers.js";
 import * as player from "./player.js";
@@ -13,12 +13,12 @@ const VIEWS = { queue, peers, sharing, system };
 const all = (selector) => document.querySelectorAll(selector);
 let [view, hangUp, running] = ["", () => {}, 0];
 
-// ---- who is there ----
+// --- who is there
 
 async function begin() {
   const [, token] = /^#token=(.+)/.exec(location.hash) || [];
   if (token) {
-    // Out of the address at once: it is good for one use, and no business of the history.
+    // Out of the address at once: it is no business of the history.
     history.replaceState(null, "", location.pathname);
     await trying(() => call("POST", "/session", { token }));
   }
@@ -28,11 +28,10 @@ async function begin() {
 function connect() {
   hangUp();
   hangUp = follow(told, (word) => {
-    if (!word) return leave();
-    if (word === "live" && !view) enter();
     say(find("link"), word);
     find("link").dataset.state = word;
-    return undefined;
+    if (word === "stranger") leave();
+    else if (word === "live" && !view) enter();
   });
 }
 
@@ -59,8 +58,7 @@ function leave() {
   find("key").focus();
 }
 
-async function logIn(event) {
-  event.preventDefault();
+async function logIn() {
   await trying(async () => {
     await call("POST", "/session", { key: find("key").value.trim() });
     find("key").value = "";
@@ -68,7 +66,7 @@ async function logIn(event) {
   });
 }
 
-// ---- the views ----
+// --- the views
 
 function route(event) {
   if (location.hash.startsWith("#token=")) return begin();
@@ -81,7 +79,7 @@ function route(event) {
     all("nav a").forEach((link) => link.setAttribute("aria-current", link.dataset.view === view ? "page" : "false"));
     title();
     // Whoever listens is told where this is.
-    if (event) find(`h-${view}`).focus({ preventScroll: true });
+    if (event) find(`h-${view}`).focus();
   }
   return VIEWS[view].enter(decodeURIComponent(inside));
 }
@@ -90,7 +88,7 @@ function title() {
   document.title = `${running ? `(${running}) ` : ""}${find(`h-${view || "queue"}`).textContent} · peerd`;
 }
 
-// ---- what happens ----
+// --- what happens
 
 function told(name, data) {
   const [of, what] = name.split(".");
@@ -108,8 +106,8 @@ function told(name, data) {
 
 function low(room) {
   find("low").hidden = !room;
-  const free = room?.min_free ? `: ${size(room.free)} free, ${size(room.min_free)} are to stay free` : "";
-  say(find("low"), `The disk is nearly full${free}. The queue waits until there is room.`);
+  const free = room?.min_free ? `: ${size(room.free)} of at least ${size(room.min_free)} free` : "";
+  say(find("low"), `The disk is nearly full${free}. The queue waits for room.`);
 }
 
 addEventListener("rate", ({ detail }) => {
@@ -119,10 +117,10 @@ addEventListener("rate", ({ detail }) => {
   title();
 });
 addEventListener("hashchange", (event) => (view || location.hash.startsWith("#token=")) && route(event));
-find("skip").addEventListener("click", (event) => { event.preventDefault(); find("main").focus(); });
+on("skip", "click", (event) => { event.preventDefault(); find("main").focus(); });
 find("notice").lastElementChild.addEventListener("click", () => notice(""));
-find("log-in").addEventListener("submit", logIn);
-find("log-out").addEventListener("click", () => trying(() => call("DELETE", "/session").then(leave)));
+on("log-in", "submit", logIn);
+on("log-out", "click", () => trying(() => call("DELETE", "/session").then(leave)));
 onStranger(leave);
 Object.values(VIEWS).forEach((each) => each.begin());
 begin();

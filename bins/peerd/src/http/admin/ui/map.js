@@ -1,24 +1,22 @@
-// Which bytes are here: a picture of what is held, what is arriving, and what a reader waits for. The daemon is asked
-// only while the row is open and looked at.
+// Which bytes are held, arriving, and wanted by a reader. Asked for only while somebody looks.
 
 import { call, make, many, say, size } from "./kit.js";
 
 const EVERY = 1500;
 const MOVING = ["queued", "downloading", "waiting", "finalizing"];
-let unknown = false; // a daemon without the route is asked once
+let unknown = false; // whether the daemon has no such route
 
 export class RangeMap {
   constructor(id) {
     this.id = id;
-    this.canvas = make("canvas", { role: "img", class: "map" });
-    this.text = make("p", { class: "quiet num" });
-    const keys = ["Held", "Arriving", "Wanted"].map((word) => make("span", { class: `key ${word.toLowerCase()}` }, word));
-    this.element = make("div", { hidden: true }, this.canvas, make("div", { class: "keys" }, ...keys, this.text));
+    this.canvas = make("canvas.map", { role: "img" });
+    this.text = make("p.quiet.num");
+    const keys = ["Held", "Arriving", "Wanted"].map((word) => make(`span.key.${word.toLowerCase()}`, {}, word));
+    this.element = make("div", { hidden: true }, this.canvas, make("div.keys", {}, ...keys, this.text));
     this.resized = new ResizeObserver(() => this.draw());
   }
 
-  /** `row` gives the row as it is then. */
-  start(row) {
+    start(row) {
     this.stop();
     this.resized.observe(this.canvas);
     this.timer = setInterval(() => this.look(row()), EVERY);
@@ -49,7 +47,6 @@ export class RangeMap {
     if (!ranges?.total) return;
     const { total } = ranges;
     const [width, height, scale] = [canvas.clientWidth, canvas.clientHeight, devicePixelRatio];
-    // Setting the size wipes it, too.
     [canvas.width, canvas.height] = [width * scale, height * scale];
     const pen = canvas.getContext("2d");
     pen.scale(scale, scale);
@@ -57,7 +54,7 @@ export class RangeMap {
       pen.fillStyle = getComputedStyle(canvas).getPropertyValue(`--${name}`);
       for (const [start, end] of ranges[name]) pen.fillRect((width * start) / total, top, Math.max(least, (width * (end - start)) / total), tall);
     };
-    // What is held may be less than a pixel: then it is as faint as it is small, and nothing is claimed that is not there.
+    // Less than a pixel is faint: nothing is claimed that is not here.
     band("held", 0, height - 6, 0);
     band("arriving", 0, height - 6, 2);
     band("wanted", height - 4, 4, 4);

@@ -1,15 +1,15 @@
 // Peers: who is up, what stands in the way, what they offer.
 
-import { at, call, code, empty, entry, find, make, many, order, rate, say, size, some, trying } from "./kit.js";
+import { at, call, code, empty, entry, find, make, on, order, rate, say, size, some, trying } from "./kit.js";
 import { want } from "./queue.js";
 import { rows, watch } from "./rows.js";
 
-const MARKS = { ok: "✓", warning: "!", failed: "✕", skipped: "–" };
+const MARKS = { ok: "✓ good", warning: "! warn", failed: "✕ bad", skipped: "– quiet" };
 let [browsed, next] = ["", ""];
 
 export function begin() {
-  find("offer-find").addEventListener("submit", (event) => { event.preventDefault(); offer(); });
-  find("items-more").addEventListener("click", () => offer(next));
+  on("offer-find", "submit", () => offer());
+  on("items-more", "click", () => offer(next));
   watch((what) => what === "progress" || mark());
 }
 
@@ -18,8 +18,7 @@ export function leave() { browsed = ""; }
 export async function enter(name) {
   await trying(async () => {
     const { peers } = await call("GET", "/peers");
-    find("peers").replaceChildren(...(peers.length ? peers.map(shown) : [empty("No peers yet: nobody to fetch from. A friend who runs peerd makes you a key with ",
-      code("peerd key create YOU --invite"), "; type the line that prints.")]));
+    find("peers").replaceChildren(...(peers.length ? peers.map(shown) : [empty("No peers yet. A friend makes you a key with ", code("peerd key create YOU --invite"), "; type what that prints.")]));
   });
   find("offer").hidden = !name;
   if (!name || name === browsed) return;
@@ -41,13 +40,12 @@ function reach(place, up, reason) {
 }
 
 function shown({ name, url, key, up, limit_down: limit, error }) {
-  const [state, found] = [make("span", { class: "state" }), make("div", { role: "status" })];
+  const [state, found] = [make("span.state"), make("div", { role: "status" })];
   reach(state, up);
-  const live = [...rows.values()].filter((row) => row.peer === name && ["queued", "downloading", "waiting"].includes(row.state)).length;
   return entry({ "data-peer": name }, name,
     [order("test", "Test", () => test(name, found, state), name), order("browse", "Browse", () => { location.hash = `peers/${at(name)}`; }, name)],
-    some(state, url, !key && "no key", live && `${many(live, "download")} under way`, limit && `at most ${rate(limit)}`),
-    make("p", { class: "bad" }, error), found);
+    some(state, url, !key && "no key", limit && `at most ${rate(limit)}`),
+    make("p.bad", {}, error), found);
 }
 
 async function test(name, found, state) {
@@ -56,10 +54,10 @@ async function test(name, found, state) {
   if (!result) return say(found, "");
   const { ok, checks, version, system, latency_ms: latency } = result;
   reach(state, checks.every(({ check, outcome }) => check !== "reach" || outcome !== "failed"));
-  return found.replaceChildren(some(ok ? "Nothing stands in the way" : "Something stands in the way", version && `${system} ${version}`, latency && `${latency} ms`).join(" · "),
-    make("ul", { class: "checks" }, ...checks.map(({ check, outcome, detail, remedy }) => make("li", { "data-outcome": outcome },
-      make("span", { class: "sign", "aria-hidden": true }, MARKS[outcome]),
-      make("span", {}, make("b", {}, `${check} ${outcome}: `), detail, make("span", { class: "quiet" }, remedy && ` ${remedy}`))))));
+  return found.replaceChildren(some(ok ? "All is well" : "Something stands in the way", version && `${system} ${version}`, latency && `${latency} ms`).join(" · "),
+    make("ul.checks", {}, ...checks.map(({ check, outcome, detail, remedy }) => make("li", {},
+      make(`b.${MARKS[outcome].slice(2)}`, { "aria-hidden": true }, MARKS[outcome][0]),
+      make("span", {}, make("b", {}, `${check} ${outcome}: `), detail, make("span.quiet", {}, remedy && ` ${remedy}`))))));
 }
 
 async function offer(cursor = "") {
@@ -71,7 +69,7 @@ async function offer(cursor = "") {
   if (!cursor) list.replaceChildren();
   const items = (page?.items || []).map((item) => offered(name, item));
   list.append(...items);
-  say(said, page && !list.firstChild ? "It offers nothing of the kind to us." : "");
+  say(said, page && !list.firstChild ? "It offers us nothing of the kind." : "");
   next = page?.next;
   find("items-more").hidden = !next;
   mark();
@@ -81,7 +79,7 @@ async function offer(cursor = "") {
 function offered(peer, { id, title, filename, size: bytes, share }) {
   const [name, said] = [title || filename || id, make("span", { role: "status" })];
   return entry({ "data-item": id }, name, [order("download", "Download", () => want({ peer, item: id }, said), name)],
-    some(share, bytes !== null && size(bytes), filename !== name && filename, make("span", { class: "known" })), said);
+    some(share, bytes !== null && size(bytes), filename !== name && filename, make("span.known")), said);
 }
 
 /** Says of what is offered how it stands in the queue. */

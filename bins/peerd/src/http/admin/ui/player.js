@@ -1,4 +1,4 @@
-// Playing a download in the page, while it is still arriving too; for what no browser plays, its address.
+// Playing a download, while it arrives, too; and the address of what no browser plays.
 
 import { copyable, find, make, order, say } from "./kit.js";
 import { nameOf } from "./rows.js";
@@ -16,34 +16,26 @@ export function play(row, from) {
   opener = from;
   const [place, address, said, name] = [find("player"), contentOf(row.id), make("p", { role: "status" }), nameOf(row)];
   const media = isMedia(row) ? element(row, address, said) : "";
-  if (!media) say(said, "A browser does not play this kind of file. Save it, or give its address to a program that reads over HTTP.");
-  place.replaceChildren(make("div", { class: "line" }, make("h2", { id: "player-name" }, name), order("close", "Close", close)), media, said,
+  if (!media) say(said, "Not for a browser to play: save it, or give its address to another program.");
+  place.replaceChildren(make("div.line", {}, make("h2", { id: "player-name" }, name), order("close", "Close", close)), media, said,
     make("details", { open: !media }, make("summary", {}, "Elsewhere"), copyable("Address of the content", address),
-      make("p", { class: "quiet" }, "Other programs show the admin key with it, in X-Api-Key. ", make("a", { href: address, download: name }, "Save a copy"))));
+      make("p.quiet", {}, "Other programs show the admin key with it, as X-Api-Key. ", make("a", { href: address, download: name }, "Save a copy"))));
   place.hidden = false;
-  (media || place.querySelector("button")).focus({ preventScroll: true });
+  (media || place.querySelector("button")).focus();
 }
 
 function element(row, address, said) {
   const media = make(AUDIO.test(nameOf(row)) ? "audio" : "video", { controls: true, tabindex: 0, "aria-label": nameOf(row), src: address });
   media.addEventListener("error", () => {
-    const never = media.error.code === MediaError.MEDIA_ERR_SRC_NOT_SUPPORTED;
-    said.replaceChildren(never ? "This browser cannot play it, or its bytes cannot be had right now. Another player may: see below. "
-      : "Playing broke off: the connection was lost, or the download started over. ",
-    order("again", "Try again", () => {
-      const { currentTime } = media;
-      media.load();
-      media.currentTime = currentTime;
-    }));
+    say(said, "This browser cannot play it, or its bytes cannot be had right now.");
   });
-  media.addEventListener("waiting", () => say(said, "Waiting for bytes that are still arriving."));
-  for (const name of ["playing", "pause", "seeked", "loadeddata"]) media.addEventListener(name, () => say(said, ""));
-  // Not every browser starts by itself: the controls are there.
+  media.addEventListener("waiting", () => say(said, "Waiting for bytes to arrive."));
+  for (const name of ["playing", "seeked"]) media.addEventListener(name, () => say(said, ""));
   media.play().catch(() => {});
   return media;
 }
 
-/** Takes the player away; the daemon then fetches nothing for it any more. */
+/** Takes the player away, and what it wanted with it. */
 export function close() {
   const place = find("player");
   const [held, media] = [place.contains(document.activeElement), place.querySelector("video, audio")];

@@ -1,34 +1,32 @@
 // The queue: which rows are shown, in which order; adding one, and what a row may be told.
 
-import { announce, ask, call, code, find, make, order, say, trying } from "./kit.js";
+import { announce, ask, call, code, find, make, on, order, say, trying } from "./kit.js";
 import { GROUPS, exhausted, fetchOlder, more, nameOf, put, remove, rows, WHOLE, watch } from "./rows.js";
 import { Row } from "./row.js";
 
 const PAGE = 100;
 const shown = new Map(); // id → Row
 let [group, text, sort, room, due] = ["All", "", "newest", PAGE, 0];
-const dirty = new Set(); // ids of rows, and "order" when any may have come, gone or moved
+const dirty = new Set(); // ids, and "order" when a row may have come, gone or moved
 
 export function begin() {
   for (const name of Object.keys(GROUPS)) {
-    const chip = make("button", { type: "button", "data-group": name, onclick: () => choose(name) }, name, " ", make("span", { class: "num" }));
-    find("states").append(chip);
+    find("states").append(make("button", { "data-group": name, onclick: () => choose(name) }, name, " ", make("span.num")));
   }
-  find("search").addEventListener("input", (event) => { text = event.target.value.trim(); room = PAGE; soon("order"); });
-  find("sort").addEventListener("change", (event) => { sort = event.target.value; soon("order"); });
-  find("more").addEventListener("click", further);
-  find("add").addEventListener("submit", add);
-  choose(group);
+  on("search", "input", ({ target }) => { text = target.value.trim(); choose(group); });
+  on("sort", "change", ({ target }) => { sort = target.value; choose(group); });
+  on("more", "click", further);
+  on("add", "submit", add);
+  showAll();
   watch((what, id) => {
     if (what === "all") shown.forEach((row) => dirty.add(row.id));
     soon(id, what === "progress" ? id : "order");
   });
-  // Countdowns, and "3 min ago".
   setInterval(() => document.hidden || shown.forEach((row) => row.tick()), 1000);
 }
 
-export function enter() {}
-export function leave() {}
+export const enter = () => {};
+export const leave = enter;
 
 function choose(name) {
   [group, room] = [name, PAGE];
@@ -36,7 +34,7 @@ function choose(name) {
   soon("order");
 }
 
-// ---- what is seen ----
+// --- what is seen
 
 /** Shows it a few times a second at most, however much is told. */
 function soon(...what) {
@@ -89,7 +87,7 @@ function arrange() {
   say(find("more"), rest ? `Show more (${rest})` : "Load older ones");
 }
 
-/** Takes a row away. If the focus was in it, the next row has it then, else the one before. */
+/** Takes a row away. A focus in it goes to the next row. */
 function drop(id, row) {
   const near = row.item.nextElementSibling || row.item.previousElementSibling;
   const held = row.item.contains(document.activeElement);
@@ -103,19 +101,14 @@ function counts() {
   for (const chip of find("states").children) {
     const states = GROUPS[chip.dataset.group];
     const count = [...rows.values()].filter((row) => !states || states.includes(row.state)).length;
-    say(chip.lastElementChild, `${count}${more && (!states || states.includes("completed")) ? "+" : ""}`);
+    say(chip.lastElementChild, count + (more && !states ? "+" : ""));
   }
 }
 
 function none(count) {
-  const place = find("none");
-  place.hidden = count > 0;
-  if (rows.size) {
-    place.replaceChildren("No download matches. ", order("all", "Show all", () => { showAll(); find("search").focus(); }));
-  } else {
-    place.replaceChildren(make("p", {}, "Nothing in the queue yet."), make("p", { class: "quiet" }, "Put PEER/ITEM or an address in the field above, look at what your ",
-      make("a", { href: "#peers" }, "peers"), " offer, or type ", code("peerd add PEER/ITEM"), "."));
-  }
+  find("none").hidden = count > 0;
+  find("none").replaceChildren(...(rows.size ? ["No download matches. ", order("all", "Show all", () => { showAll(); find("search").focus(); })]
+    : ["Nothing in the queue yet. Look at what your ", make("a", { href: "#peers" }, "peers"), " offer, or type ", code("peerd add PEER/ITEM"), "."]));
 }
 
 function showAll() {
@@ -136,15 +129,13 @@ async function reveal(id) {
   [room, location.hash] = [Infinity, "queue"];
   setTimeout(() => {
     shown.get(id)?.open(true);
-    shown.get(id)?.item.scrollIntoView({ block: "center" });
     shown.get(id)?.name.focus();
   }, 200);
 }
 
-// ---- what is done ----
+// --- what is done
 
-async function add(event) {
-  event.preventDefault();
+async function add() {
   const [field, said] = [find("add-what"), find("add-said")];
   const [, peer, item] = /^([^/:]+)\/(.+)$/.exec(field.value.trim()) || [];
   const url = field.value.trim();
@@ -162,32 +153,33 @@ export async function want(wish, said) {
   } catch (error) {
     const id = error.problem?.download_id;
     if (id) said.replaceChildren("It is in the queue already. ", order("show", "Show it", () => reveal(id)));
-    else say(said, error.type === "destination-exists" ? "A file of that name is there already; nothing was added." : `Not added: ${error.message}`);
+    else say(said, error.type === "destination-exists" ? "That file is here already; nothing was added." : `Not added: ${error.message}`);
     return false;
   }
 }
 
+const prefer = (id, priority) => trying(async () => put(await call("PATCH", `/downloads/${id}`, { priority })));
+
 /** What a row may be told; what comes back is the row as it is then. */
 const ORDERED = {
-  give: (id, verb) => trying(async () => put(await call("POST", `/downloads/${id}/${verb}`, verb === "import" ? {} : undefined))),
+  other: ({ id }, verb) => trying(async () => put(await call("POST", `/downloads/${id}/${verb}`, verb === "import" ? {} : undefined))),
+  lower: ({ id, priority }) => prefer(id, priority - 1),
+  raise: ({ id, priority }) => prefer(id, priority + 1),
 
-  priority: (id, priority) => trying(async () => put(await call("PATCH", `/downloads/${id}`, { priority }))),
-
-  async cancel(id, { row }) {
+  async cancel(row) {
     const why = `${nameOf(row)}: what has arrived is thrown away. The row stays, as cancelled.`;
-    if (await ask({ what: "Cancel this download?", why, yes: "Cancel it" })) await this.give(id, "cancel");
+    if (await ask({ what: "Cancel this download?", why, yes: "Cancel it" })) await ORDERED.other(row, "cancel");
   },
 
-  async delete(id, { row }) {
-    const whole = WHOLE.includes(row.state);
+  async delete(row) {
+    const [{ id }, whole] = [row, WHOLE.includes(row.state)];
     const why = `${nameOf(row)}: the row goes away, ${whole ? "the finished file stays" : "and what has arrived with it"}.`;
     const answer = await ask({ what: "Delete this download?", why, data: whole ? "Also delete the finished file" : "" });
-    if (answer) {
-      await trying(async () => {
-        await call("DELETE", `/downloads/${id}${answer.data ? "?data=true" : ""}`);
-        announce(`${nameOf(row)} is deleted`);
-        remove(id);
-      });
-    }
+    if (!answer) return;
+    await trying(async () => {
+      await call("DELETE", `/downloads/${id}${answer.data ? "?data=true" : ""}`);
+      announce(`${nameOf(row)} is deleted`);
+      remove(id);
+    });
   },
 };

@@ -1,11 +1,10 @@
-// Every download we know of, kept true by the stream. Views are told what changed: `changed` (what it is), `progress`
-// (only how far it is), `gone`, or `all`.
+// Every download we know of, kept true by the stream. Views are told of `progress`, `changed` and `gone` rows, and `all`.
 
-import { announce, call } from "./kit.js";
+import { announce, at, call } from "./kit.js";
 
 export const rows = new Map(); // id → row, as the API shows it
-export const attempts = { max: 0 }; // as events tell it: the row does not say how many there may be
-export let more = false; // whether the daemon has rows that are not here
+export const attempts = { max: 0 }; // as events tell it, rows do not
+export let more = false; // whether there are rows that are not here
 
 const watchers = [];
 export const watch = (watcher) => watchers.push(watcher);
@@ -46,15 +45,14 @@ export function remove(id) {
   if (rows.delete(id)) tell("gone", id);
 }
 
-/** Says what a listener waits for: that one is over. */
+/** Says aloud that one is over. */
 function hear(before, row) {
   if (!before || before.state === row.state) return;
   if (row.state === "completed") announce(`${nameOf(row)} is complete`);
   if (row.state === "failed") announce(`${nameOf(row)} failed: ${row.error?.message}`);
 }
 
-// Downloads that are being asked for, and whether they are to be asked for once more.
-const asking = new Map();
+const asking = new Map(); // id → whether to ask once more
 
 /** One question at a time for each, and a pause before it, in which more may happen. */
 export async function refresh(id) {
@@ -69,8 +67,7 @@ export async function refresh(id) {
   asking.delete(id);
 }
 
-// How far back each list has been read: the daemon lists page by page.
-const older = new Map(); // query → cursor, or null at the end
+const older = new Map(); // query → cursor, or null at its end
 
 export const exhausted = (group, text) => older.get(query(group, text)) === null;
 
@@ -78,7 +75,7 @@ export const exhausted = (group, text) => older.get(query(group, text)) === null
 export async function fetchOlder(group, text) {
   const list = query(group, text);
   for (let fresh = []; !fresh.length && older.get(list) !== null;) {
-    const { downloads, next } = await call("GET", `/downloads?${list}&cursor=${encodeURIComponent(older.get(list) || "")}`);
+    const { downloads, next } = await call("GET", `/downloads?${list}&cursor=${at(older.get(list) || "")}`);
     older.set(list, next);
     fresh = downloads.filter((row) => !rows.has(row.id));
     for (const row of fresh) rows.set(row.id, row);

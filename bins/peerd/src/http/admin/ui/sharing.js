@@ -1,11 +1,11 @@
 // Who reads from us, what there is to read, and who has a key.
 
-import { ago, ask, at, call, code, copyable, duration, empty, entry, find, make, many, order, rate, say, size, some, trying, until } from "./kit.js";
+import { ago, ask, at, call, code, copyable, duration, empty, entry, find, make, many, on, order, rate, say, size, some, trying, until } from "./kit.js";
 
 let timer = 0;
 
 export function begin() {
-  find("key-new").addEventListener("submit", create);
+  on("key-new", "submit", create);
 }
 
 export function leave() {
@@ -35,7 +35,7 @@ function reader({ key, address, share, item, filename, size: all, first, last, s
   const wanted = (last ?? all - 1) - first + 1;
   const bar = make("progress", { max: wanted || 1, value: sent, "aria-label": filename || item });
   return entry({}, filename || item, [], some(key || "no key", address, share, `${size(sent)} of ${size(wanted)}`,
-    wanted < all && `from ${Math.floor((100 * first) / all)} %`, speed && rate(speed), since && `for ${duration(-until(since))}`), bar);
+    speed && rate(speed), since && `for ${duration(-until(since))}`), bar);
 }
 
 async function shares() {
@@ -43,13 +43,12 @@ async function shares() {
   fill("shares", list, ({ name, path, items, bytes, scanned_at: scanned, error }) => {
     const rescan = order("rescan", "Rescan", () => {
       say(rescan, "Looking…");
-      return trying(async () => {
-        await call("POST", `/shares/${at(name)}/rescan`);
-      }).then(shares).then(() => find("shares").querySelector(`[data-share="${CSS.escape(name)}"] button`).focus());
+      return trying(() => call("POST", `/shares/${at(name)}/rescan`)).then(shares)
+        .then(() => find("shares").querySelector(`[data-share="${CSS.escape(name)}"] button`).focus());
     }, name);
     return entry({ "data-share": name }, name, [rescan], some(items !== null && many(items, "file"), bytes !== null && size(bytes), path,
-      scanned ? `looked at ${ago(scanned)}` : "not looked at yet"), make("p", { class: "bad" }, error));
-  }, "Nothing is shared. Name a folder under ", code("[shares]"), " in the configuration, or start with ", code("peerd serve --share DIR"), ".");
+      scanned ? `looked at ${ago(scanned)}` : "not looked at yet"), make("p.bad", {}, error));
+  }, "Nothing is shared. Start with ", code("peerd serve --share DIR"), ", or name folders under ", code("[shares]"), ".");
   find("key-share").replaceChildren(...[{ name: "" }, ...list].map(({ name }) => make("option", { value: name }, name ? `only ${name}` : "every share")));
 }
 
@@ -61,8 +60,7 @@ async function keys() {
   }, "Nobody has a key. Make one, and hand its two lines to a friend.");
 }
 
-async function create(event) {
-  event.preventDefault();
+async function create() {
   const [name, share] = [find("key-name").value.trim(), find("key-share").value];
   const made = await trying(() => call("POST", "/keys", share ? { name, shares: [share] } : { name }));
   if (!made) return;
@@ -70,9 +68,9 @@ async function create(event) {
   const { reach, secret } = made;
   await ask({
     what: `The key of ${name}`, yes: "Noted", no: "",
-    why: "It is shown this once. Hand both lines over by a way you trust: the friend types the first, and pastes the second when asked for the key.",
+    why: "It is shown this once. Hand both lines over by a way you trust: the friend types the first, and pastes the second when asked.",
     inside: [copyable("What the friend types", `peerd peer add ${reach.name} ${reach.url} --key-file -`), copyable("The key", secret),
-      make("p", { class: "warn" }, reach.loopback && "We listen on loopback only, where no friend can reach us: set server.listen.")],
+      make("p.warn", {}, reach.loopback && "Only this machine can reach that address: set server.listen.")],
   });
   await trying(keys);
 }

@@ -1,5 +1,5 @@
-// The stream of events (docs/events.md), by fetch instead of EventSource: that one hides the sign of life the daemon
-// gives every 15 seconds, and so cannot tell a quiet queue from a connection that is long dead.
+// The stream of events, by fetch: EventSource hides the sign of life that comes every 15 seconds, and cannot tell a quiet
+// queue from a dead connection.
 
 const SILENCE = 40_000;
 
@@ -17,7 +17,7 @@ export function follow(told, state) {
     sign();
     const headers = last ? { "last-event-id": last } : {};
     const response = await fetch("api/v1/events", { headers, cache: "no-store", signal: connection.signal });
-    if (response.status === 401) ended = true;
+    if (response.status === 401) state("stranger");
     if (!response.ok) return;
     failures = 0;
     state("live");
@@ -35,23 +35,22 @@ export function follow(told, state) {
   function deliver(block) {
     const fields = Object.fromEntries(block.split("\n").map((line) => line.split(/: (.*)/, 2)));
     if (!fields.data) return;
-    // A number counts once what it stands for was taken in.
+    // Without a number there comes a snapshot: one counts once what it stands for was taken in.
     last = "";
     told(fields.event, JSON.parse(fields.data));
-    last = fields.id || "";
+    last = fields.id;
   }
 
   async function forever() {
     while (!ended) {
       await once().catch(() => {});
       clearTimeout(alive);
-      if (ended) break;
+      if (ended) return;
       state("reconnecting");
       // Jitter, so that the pages of a house do not come back all at once.
       const wait = Math.min(15_000, 500 * 2 ** failures++) * (0.5 + Math.random() / 2);
       await new Promise((resolve) => { wake = resolve; setTimeout(resolve, wait); });
     }
-    state("");
   }
 
   // The network is back, or somebody looks again: no reason to sit out a pause.
