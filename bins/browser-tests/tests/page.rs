@@ -17,8 +17,11 @@ use std::path::PathBuf;
 
 use browser_tests::{Browser, Machine};
 
-/// A film of a minute, small enough to send and large enough to last.
+/// A film of two minutes.
 const FILM: &str = "film.webm";
+
+/// So slow that about a minute goes by before a file is whole: time enough for whatever is done with it.
+const SLOW: &str = "128KiB";
 
 /// Two friends: alice shares, and bob fetches from her no faster than `down` a second.
 async fn friends(down: &str) -> (Machine, Machine) {

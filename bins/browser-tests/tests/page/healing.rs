@@ -3,7 +3,7 @@
 use browser_tests::browse;
 use thirtyfour::Key;
 
-use super::{add, friends, friends_with, in_state, log_in};
+use super::{SLOW, add, friends, friends_with, in_state, log_in};
 
 /// What a browser says of a daemon that is not there.
 const AWAY: [&str; 5] =
@@ -11,7 +11,7 @@ const AWAY: [&str; 5] =
 
 #[tokio::test]
 async fn a_page_that_needs_no_key_goes_on_by_itself_when_the_daemon_is_back() {
-    let (_alice, mut bob) = friends_with("512KiB", "[admin]\nrequire_key = false\n").await;
+    let (_alice, mut bob) = friends_with(SLOW, "[admin]\nrequire_key = false\n").await;
     browse("restart", bob.origin(), async |browser| {
         browser.open(&bob.origin()).await;
         browser.shown("[data-view=queue]").await;
@@ -36,7 +36,7 @@ async fn a_page_that_needs_no_key_goes_on_by_itself_when_the_daemon_is_back() {
 
 #[tokio::test]
 async fn a_restart_ends_the_session_and_the_key_brings_everything_back_without_a_reload() {
-    let (_alice, mut bob) = friends("512KiB").await;
+    let (_alice, mut bob) = friends(SLOW).await;
     browse("restart-key", bob.origin(), async |browser| {
         log_in(browser, &bob).await;
         let (_, row) = add(&bob, "large.bin").await;

@@ -3,11 +3,11 @@
 use browser_tests::browse;
 use thirtyfour::Key;
 
-use super::{add, friends, in_state, order};
+use super::{SLOW, add, friends, in_state, order};
 
 #[tokio::test]
 async fn a_download_is_paused_resumed_and_deleted_with_the_keyboard_alone() {
-    let (_alice, bob) = friends("512KiB").await;
+    let (_alice, bob) = friends(SLOW).await;
     browse("keyboard", bob.origin(), async |browser| {
         browser.open(&bob.origin()).await;
         // The field has the focus by itself.

@@ -3,11 +3,11 @@
 use browser_tests::browse;
 use serde_json::Value;
 
-use super::{FILM, add, friends, in_state, log_in, order, row};
+use super::{FILM, SLOW, add, friends, in_state, log_in, order, row};
 
 #[tokio::test]
 async fn a_download_is_found_at_the_peer_and_moves_stops_goes_on_and_goes() {
-    let (_alice, bob) = friends("512KiB").await;
+    let (_alice, bob) = friends(SLOW).await;
     let item = bob.item("large.bin").await;
     browse("queue", bob.origin(), async |browser| {
         log_in(browser, &bob).await;
@@ -63,7 +63,7 @@ async fn a_download_is_found_at_the_peer_and_moves_stops_goes_on_and_goes() {
 
 #[tokio::test]
 async fn what_is_typed_in_is_added_and_what_is_there_already_is_not_added_twice() {
-    let (_alice, bob) = friends("512KiB").await;
+    let (_alice, bob) = friends(SLOW).await;
     let item = format!("alice/{}", bob.item("large.bin").await);
     browse("add", bob.origin(), async |browser| {
         log_in(browser, &bob).await;

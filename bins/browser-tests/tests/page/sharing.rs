@@ -2,11 +2,11 @@
 
 use browser_tests::browse;
 
-use super::{add, friends, log_in};
+use super::{SLOW, add, friends, log_in};
 
 #[tokio::test]
 async fn a_friend_who_fetches_is_seen_until_they_stop() {
-    let (alice, bob) = friends("256KiB").await;
+    let (alice, bob) = friends(SLOW).await;
     browse("sharing", alice.origin(), async |browser| {
         log_in(browser, &alice).await;
         browser.click("[data-view=sharing]").await;
