@@ -1,0 +1,154 @@
+//! The files around the program say what the program says: units, container and compose file against settings, exit
+//! codes and defaults. That they work is tried by `scripts/packaging-tests`.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use peerd::config::{Config, Overrides, Sources, keys};
+use peerd::exit::Exit;
+
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn text(path: &str) -> String {
+    let path = top().join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn packaged(name: &str) -> String {
+    text(&format!("bins/peerd/packaging/{name}"))
+}
+
+/// The value of a setting of a unit that is there once.
+fn unit<'a>(unit: &'a str, name: &str) -> &'a str {
+    let values: Vec<_> = unit.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('=')).collect();
+    assert_eq!(values.len(), 1, "{name}= in {unit}");
+    values[0]
+}
+
+/// Whether a variable stands for a setting there is.
+fn is_setting(variable: &str) -> bool {
+    let wanted: Vec<_> = variable.strip_prefix("PEERD_").unwrap().split("__").collect();
+    keys().any(|key| {
+        let path: Vec<_> = key.path().split('.').collect();
+        path.len() == wanted.len()
+            && path.iter().zip(&wanted).all(|(key, word)| *key == "NAME" || key.to_uppercase() == *word)
+    })
+}
+
+/// Every `PEERD_…` with levels in a text.
+fn variables(text: &str) -> Vec<&str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| word.starts_with("PEERD_") && word.contains("__")).collect()
+}
+
+#[test]
+fn every_variable_that_is_set_or_advised_is_a_setting() {
+    for file in [
+        "bins/peerd/packaging/container/Containerfile",
+        "bins/peerd/packaging/container/compose.yaml",
+        "bins/peerd/packaging/systemd/peerd.service",
+        "docs/guides/container.md",
+        "docs/guides/systemd.md",
+        "scripts/packaging-tests",
+    ] {
+        for variable in variables(&text(file)) {
+            assert!(is_setting(variable), "{file}: {variable}");
+        }
+    }
+    assert!(!is_setting("PEERD_SERVER__LISTN"), "one that does not exist would be found");
+}
+
+#[test]
+fn the_settings_of_the_compose_file_are_a_configuration_without_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let within = |name: &str| dir.path().join(name).display().to_string();
+    for name in ["data/media", "secrets"] {
+        std::fs::create_dir_all(within(name)).unwrap();
+    }
+    let mut environment = BTreeMap::new();
+    let image = packaged("container/Containerfile");
+    let (compose, container) = (packaged("container/compose.yaml"), "PEERD_SERVER__LISTEN=0.0.0.0:5280");
+    assert!(image.contains(container));
+    let of_image = image.lines().filter_map(|line| line.trim().strip_prefix("PEERD_")?.split_once('='));
+    let of_compose = compose
+        .lines()
+        .filter_map(|line| line.trim_start_matches([' ', '#']).strip_prefix("PEERD_")?.split_once(": "));
+    for (name, value) in of_image.chain(of_compose) {
+        let value = value.trim_end_matches(" \\").trim_matches('\'');
+        if let Some((_, secret)) = value.split_once("/run/secrets/") {
+            let secret = secret.split('"').next().unwrap();
+            std::fs::write(within("secrets").clone() + "/" + secret, "a-key").unwrap();
+            use std::os::unix::fs::PermissionsExt;
+            let private = std::fs::Permissions::from_mode(0o400);
+            std::fs::set_permissions(within("secrets") + "/" + secret, private).unwrap();
+        }
+        let value =
+            value.replace("/run/secrets", &within("secrets")).replace("/data/", &(within("data") + "/"));
+        environment.insert(format!("PEERD_{name}"), OsString::from(value));
+    }
+    assert!(environment.len() > 10, "{environment:?}");
+    let sources = Sources {
+        environment,
+        overrides: Overrides { state_dir: Some(dir.path().join("state")), ..Overrides::default() },
+        system_file: dir.path().join("none"),
+        ..Sources::default()
+    };
+    let loaded = Config::load(&sources).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(loaded.warnings, []);
+    assert_eq!(loaded.config.import.len(), 2);
+    assert_eq!(loaded.paths.downloads, dir.path().join("data/downloads/peerd"));
+}
+
+#[test]
+fn the_image_has_no_shell_no_root_and_no_file_that_is_not_sent_to_its_build() {
+    let image = packaged("container/Containerfile");
+    let said = |word: &str| {
+        let lines: Vec<_> =
+            image.lines().filter_map(|line| line.strip_prefix(word)?.strip_prefix(' ')).collect();
+        lines.last().copied().unwrap_or_else(|| panic!("no {word}")).to_owned()
+    };
+    assert_eq!(
+        (said("FROM"), said("USER"), said("STOPSIGNAL")),
+        ("scratch".into(), "1000:1000".into(), "SIGTERM".into())
+    );
+    // Lists, because there is no shell to take a text apart.
+    assert_eq!((said("ENTRYPOINT"), said("CMD")), ("[\"/usr/bin/peerd\"]".into(), "[\"serve\"]".into()));
+    let check = said("HEALTHCHECK");
+    assert!(check.ends_with(" CMD [\"/usr/bin/peerd\", \"--quiet\", \"healthcheck\"]"), "{check}");
+    let sent: Vec<_> =
+        text(".dockerignore").lines().filter_map(|line| line.strip_prefix('!').map(str::to_owned)).collect();
+    for line in
+        image.lines().filter_map(|line| line.strip_prefix("COPY ")).filter(|line| !line.starts_with("--from"))
+    {
+        let (sources, _) = line.rsplit_once(' ').unwrap();
+        for source in sources.split(' ') {
+            assert!(top().join(source).exists(), "{source} is not there");
+            assert!(sent.iter().any(|sent| sent == source), "{source} is not sent to the build");
+        }
+    }
+}
+
+#[test]
+fn the_service_is_not_tried_again_where_that_cannot_help() {
+    let service = packaged("systemd/peerd.service");
+    let hopeless = [Exit::Usage, Exit::Data, Exit::Config].map(|exit| (exit as u8).to_string());
+    assert_eq!(unit(&service, "RestartPreventExitStatus"), hopeless.join(" "));
+    let patience: u64 = unit(&service, "TimeoutStopSec").parse().unwrap();
+    assert!(patience > Config::default().server.shutdown_grace.as_secs());
+}
+
+#[test]
+fn the_sockets_listen_where_the_daemon_would_by_itself() {
+    let config = Config::default();
+    for (name, addresses) in [("peer", config.server.listen), ("admin", config.admin.listen)] {
+        let socket = packaged(&format!("systemd/sockets/peerd-{name}.socket"));
+        assert_eq!(unit(&socket, "FileDescriptorName"), name);
+        assert_eq!(unit(&socket, "Service"), "peerd.service");
+        let listens: std::net::SocketAddr = unit(&socket, "ListenStream").parse().unwrap();
+        assert_eq!(addresses, [listens]);
+    }
+}
