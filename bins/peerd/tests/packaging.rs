@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use peerd::config::{Config, Overrides, Sources, keys};
@@ -80,11 +81,9 @@ fn the_settings_of_the_compose_file_are_a_configuration_without_a_warning() {
     for (name, value) in of_image.chain(of_compose) {
         let value = value.trim_end_matches(" \\").trim_matches('\'');
         if let Some((_, secret)) = value.split_once("/run/secrets/") {
-            let secret = secret.split('"').next().unwrap();
-            std::fs::write(within("secrets").clone() + "/" + secret, "a-key").unwrap();
-            use std::os::unix::fs::PermissionsExt;
-            let private = std::fs::Permissions::from_mode(0o400);
-            std::fs::set_permissions(within("secrets") + "/" + secret, private).unwrap();
+            let file = Path::new(&within("secrets")).join(secret.split('"').next().unwrap());
+            std::fs::write(&file, "a-key").unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
         }
         let value =
             value.replace("/run/secrets", &within("secrets")).replace("/data/", &(within("data") + "/"));
