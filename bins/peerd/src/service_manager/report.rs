@@ -1,14 +1,14 @@
 //! What the service manager is told while the daemon runs, and by whom.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use download_registry::DownloadState;
 use retry_kit::{Clock, SharedClock};
 use tokio::task::JoinSet;
 
-use super::watchdog::{beat, is_alive};
+use super::watchdog::Pulse;
 use super::{Notifier, Standing, Word};
 use crate::downloads::Downloads;
 use crate::metrics::Metrics;
@@ -22,8 +22,8 @@ pub struct Reporter {
     metrics: Arc<Metrics>,
     clock: SharedClock,
     config_refused: Arc<AtomicBool>,
-    /// When the registry last answered and every lock was free.
-    heard: Arc<Mutex<Instant>>,
+    /// The registry answered and every lock was free.
+    pulse: Pulse,
 }
 
 /// The tasks of a reporter. Dropping it ends them.
@@ -38,8 +38,8 @@ impl Reporter {
         metrics: Arc<Metrics>,
         clock: SharedClock,
     ) -> Self {
-        let heard = Arc::new(Mutex::new(clock.now()));
-        Self { notifier, watchdog, downloads, metrics, clock, config_refused: Arc::default(), heard }
+        let pulse = Pulse::new(Arc::clone(&clock));
+        Self { notifier, watchdog, downloads, metrics, clock, config_refused: Arc::default(), pulse }
     }
 
     /// How a reload is told.
@@ -52,10 +52,10 @@ impl Reporter {
         let mut tasks = JoinSet::new();
         if self.notifier.is_heard() {
             self.notifier.tell(&[Word::Ready]).await;
-            self.hear();
+            self.pulse.heard();
             tasks.spawn(self.clone().tell_standing());
             if let Some(interval) = self.watchdog {
-                tasks.spawn(self.clone().give_signs_of_life(beat(interval)));
+                tasks.spawn(self.pulse.clone().give_signs_of_life(self.notifier.clone(), interval));
             }
         }
         Reporting(tasks)
@@ -72,7 +72,7 @@ impl Reporter {
         let mut told = None;
         loop {
             if let Some(standing) = self.standing().await {
-                self.hear();
+                self.pulse.heard();
                 let line = standing.to_string();
                 if told.as_ref() != Some(&line) {
                     self.notifier.tell(&[Word::Status(&line)]).await;
@@ -83,26 +83,13 @@ impl Reporter {
         }
     }
 
-    async fn give_signs_of_life(self, every: Duration) {
-        loop {
-            let silent_for = self.clock.now().saturating_duration_since(*self.lock());
-            if is_alive(silent_for) {
-                self.notifier.tell(&[Word::Alive]).await;
-            } else {
-                let silent_s = silent_for.as_secs();
-                tracing::error!(silent_s, "the registry does not answer: no sign of life for the watchdog");
-            }
-            self.clock.sleep(every).await;
-        }
-    }
-
     /// `None` where the registry refuses to answer; that it did not keep silent is heard all the same.
     async fn standing(&self) -> Option<Standing> {
         let counts = match self.downloads.registry().counts().await {
             Ok(counts) => counts,
             Err(error) => {
                 tracing::debug!(error = %resume_fetch::describe(&error), "the queue cannot be counted");
-                self.hear();
+                self.pulse.heard();
                 return None;
             }
         };
@@ -116,14 +103,6 @@ impl Reporter {
             disk_is_low: self.downloads.disk_is_low(),
             config_refused: self.config_refused.load(Ordering::Relaxed),
         })
-    }
-
-    fn hear(&self) {
-        *self.lock() = self.clock.now();
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Instant> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
