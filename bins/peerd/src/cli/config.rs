@@ -184,8 +184,12 @@ impl Init {
     }
 }
 
-/// Writes a file that was not there, for its owner alone: secrets may come to stand in it.
+/// Writes a file that was not there, for its owner alone: secrets may come to stand in it. A folder that is not there
+/// yet is made: on a new machine nobody has one for it.
 fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()

@@ -87,5 +87,8 @@ async fn a_first_file_is_written_once_for_its_owner_alone_and_passes_the_check()
     let refused = run(&home, ["config", "init", text]).await.expect_code(1);
     assert!(refused.stderr.contains("stays as it is"), "{refused:?}");
     assert_eq!(fs::read_to_string(&path).expect("a file"), "# mine");
-    run(&home, ["config", "init", "/no/such/dir/peerd.toml"]).await.expect_code(74);
+    let deep = home.path("user/.config/peerd/peerd.toml");
+    run(&home, ["config", "init", deep.to_str().expect("UTF-8")]).await.expect_code(0);
+    assert!(deep.exists(), "its folder is made");
+    run(&home, ["config", "init", "/dev/null/peerd.toml"]).await.expect_code(74);
 }

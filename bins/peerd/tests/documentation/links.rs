@@ -88,4 +88,4 @@ fn anchors(page: &Path) -> BTreeSet<String> {
 }
 
 /// Pages that are being written.
-const TO_COME: [&str; 4] = ["tls.md", "web-page.md", "guides/systemd.md", "guides/container.md"];
+const TO_COME: [&str; 3] = ["tls.md", "guides/systemd.md", "guides/container.md"];
