@@ -50,6 +50,20 @@ impl Fetcher {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn start(&self, request: FetchRequest, ledger: impl Ledger) -> Download {
+        self.start_over(Arc::clone(&self.transport), request, ledger)
+    }
+
+    /// As [`Fetcher::start`], over a way of its own: to a peer that has to be met with certificates or a proxy no other
+    /// one needs.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn start_over(
+        &self,
+        transport: Arc<dyn Transport>,
+        request: FetchRequest,
+        ledger: impl Ledger,
+    ) -> Download {
         let stop = CancellationToken::new();
         let (events, inbox) = mpsc::unbounded_channel();
         let (progress, snapshot) = watch::channel(Progress::default());
@@ -57,7 +71,7 @@ impl Fetcher {
         let board = Arc::new(Board::new(Demand::new(request.wanted.clone(), self.clock.now())));
         let content = Content::new(Arc::clone(&board), Arc::clone(&self.clock));
         let call = Call {
-            transport: Arc::clone(&self.transport),
+            transport,
             clock: Arc::clone(&self.clock),
             ledger: Arc::new(ledger),
             request,
