@@ -12,7 +12,7 @@ mod secrets;
 
 pub use key_ring::{KeyError, KeyRing, KeyView, NewKey};
 pub use peer_book::{AddedPeer, PeerBook, PeerBookError, PeerView};
-pub use reach::Reach;
+pub use reach::{Listening, Reach};
 
 /// Where something is defined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]

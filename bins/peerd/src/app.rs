@@ -54,6 +54,8 @@ pub struct App {
 /// What the first lines of the log say.
 struct Facts {
     state: PathBuf,
+    /// Whether peers reach us under https.
+    tls: bool,
     shares: usize,
     peers: usize,
     /// Whether there is a web page.
@@ -155,13 +157,14 @@ impl App {
 
     /// One line per fact, with the next command to type.
     fn introduce(&self) {
-        let Facts { state, shares, peers, ui } = &self.facts;
+        let Facts { state, tls, shares, peers, ui } = &self.facts;
+        let scheme = if *tls { "https" } else { "http" };
         tracing::info!(version = env!("CARGO_PKG_VERSION"), state = %state.display(), "peerd starts");
         for address in self.peer.0.local_addrs() {
-            tracing::info!(listener = "peer", %address, "listening");
+            tracing::info!(listener = "peer", %address, scheme, "listening");
         }
         for address in self.admin.0.local_addrs() {
-            tracing::info!(listener = "admin", %address, "listening");
+            tracing::info!(listener = "admin", %address, scheme = "http", "listening");
         }
         tracing::info!(file = %state.join("admin.key").display(), "the admin key lies in a file");
         if *ui {

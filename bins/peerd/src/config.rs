@@ -5,6 +5,7 @@
 //! Whatever is not right is reported, all at once and with its place, before a port is bound ([`ConfigErrors`]).
 
 mod byte_size;
+mod certificates;
 mod changes;
 mod downloads;
 mod duration;
@@ -125,6 +126,8 @@ pub struct Loaded {
     pub paths: ResolvedPaths,
     origins: BTreeMap<KeyPath, Place>,
     secrets: BTreeMap<KeyPath, Secret>,
+    /// What the files of certificates and keys held, to tell a change of one.
+    certificates: BTreeMap<KeyPath, blake3::Hash>,
 }
 
 impl Loaded {

@@ -17,6 +17,12 @@ impl<T> Current<T> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Puts what is in force elsewhere in its place.
+    pub fn take_over(&self, other: Self) {
+        let value = other.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = value;
+    }
+
     /// Puts another in its place and returns the one before.
     pub fn replace(&self, value: T) -> Arc<T> {
         std::mem::replace(&mut *self.0.write().unwrap_or_else(PoisonError::into_inner), Arc::new(value))

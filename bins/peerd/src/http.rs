@@ -21,6 +21,7 @@ pub mod problem;
 pub mod router;
 pub mod server;
 mod stall;
+pub mod tls;
 pub mod transfers;
 
 pub use connection::ConnectionInfo;

@@ -13,15 +13,17 @@ use retry_kit::RateLimiter;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::access::{KeyRing, PeerBook};
-use crate::config::{Changes, Config, ConfigErrors, Loaded, Problem, Sources};
+use crate::config::{Changes, Config, ConfigErrors, Loaded, Problem, ServerConfig, Sources};
 use crate::current::Current;
 use crate::downloads::{Downloads, Settings};
 use crate::events::{Event, Events};
 use crate::http::admin::AdminApi;
 use crate::http::peer::PeerApi;
-use crate::library::{Library, ShareSpec};
+use crate::http::tls::Tls;
+use crate::library::{Library, ShareSpec, rfc3339};
 use crate::service_manager::ReloadNotice;
 use crate::telemetry::Logging;
+use crate::tls::{Identity, IdentityError};
 
 /// Where a reload is asked for. Clones ask the same daemon.
 #[derive(Clone, Debug)]
@@ -97,6 +99,8 @@ pub struct Reloader {
     pub peers: Arc<PeerBook>,
     /// How fast it serves.
     pub upload: RateLimiter,
+    /// Under which certificate.
+    pub tls: Arc<Tls>,
     /// Its public listener.
     pub peer: Arc<PeerApi>,
     /// Its admin listener.
@@ -123,18 +127,24 @@ impl Reloader {
     }
 
     async fn reload(&self) -> Outcome {
-        let sources = self.sources.clone();
+        let (sources, started) = (self.sources.clone(), self.started.clone());
         // Reads files, which may lie on a slow disk.
-        let loading = tokio::task::spawn_blocking(move || Config::load(&sources));
-        let new = loading.await.context("reading the configuration failed").map_err(ReloadError::Apply)??;
-        let in_force = new.beside(&self.started)?;
+        let loading = tokio::task::spawn_blocking(move || {
+            let new = Config::load(&sources)?;
+            let in_force = new.beside(&started)?;
+            let identity = identity(&in_force.server).map_err(|error| ReloadError::Apply(error.into()));
+            Ok::<_, ReloadError>((new, in_force, identity?))
+        });
+        let loading =
+            loading.await.context("reading the configuration failed").map_err(ReloadError::Apply)?;
+        let (new, in_force, identity) = loading?;
         let old = self.loaded.get();
         let changes = Changes {
             live: old.changes(&new).live,
             // Compared with the start: what waits for the next one still waits when it is read a second time.
             at_restart: self.started.changes(&new).at_restart,
         };
-        self.apply(&in_force, &old).map_err(ReloadError::Apply)?;
+        self.apply(&in_force, &old, identity).map_err(ReloadError::Apply)?;
         let warnings = new.warnings.clone();
         for warning in &warnings {
             tracing::warn!("{warning}");
@@ -145,11 +155,13 @@ impl Reloader {
     }
 
     /// Puts a configuration in force. `old` is what was read before.
-    fn apply(&self, config: &Config, old: &Loaded) -> anyhow::Result<()> {
+    fn apply(&self, config: &Config, old: &Loaded, identity: Option<Identity>) -> anyhow::Result<()> {
         let settings = Settings::new(config, &self.started.paths)?;
+        let terms = Tls::new(identity)?;
         self.library.check_shares(share_specs(config))?;
         // The last that can fail, and then it changes nothing.
         self.peers.configure(&config.peers)?;
+        self.show(terms);
         self.downloads.reconfigure(settings);
         if config.limits.up != old.config.limits.up {
             self.upload.set_rate(NonZeroU64::new(config.limits.up.bytes()).into());
@@ -166,6 +178,24 @@ impl Reloader {
         self.logging.set_level(config.log.level);
         Ok(())
     }
+
+    /// Begins new connections under other terms.
+    fn show(&self, terms: Tls) {
+        let (before, now) = (self.tls.certificate(), terms.certificate());
+        if before != now {
+            let (sha256, not_after) = match &now {
+                Some(now) => (Some(&*now.sha256), Some(rfc3339(now.not_after))),
+                None => (None, None),
+            };
+            tracing::info!(sha256, not_after, "new connections are shown another certificate");
+        }
+        self.tls.replace(terms);
+    }
+}
+
+/// The certificate of the public listener, as its files are now; blocks.
+fn identity(server: &ServerConfig) -> Result<Option<Identity>, IdentityError> {
+    server.tls_files().map(|(certificate, key)| Identity::read(certificate, key)).transpose()
 }
 
 /// The shares of the configuration.

@@ -40,6 +40,8 @@ struct Book {
 #[derive(Clone)]
 struct Added {
     config: PeerConfig,
+    /// What its `ca_file` was made of, if it has one.
+    ca: Option<String>,
     created_at: Timestamp,
     /// What is wrong with it, and what to do.
     trouble: Option<String>,
@@ -56,6 +58,8 @@ pub struct PeerView {
     pub key: bool,
     /// Names of the headers sent with every request.
     pub headers: Vec<String>,
+    /// Whether certificates of its own are trusted for it.
+    pub ca: bool,
     /// Downloads from it at once.
     pub max_concurrent: u32,
     /// Bytes per second from it; 0 is no limit.
@@ -97,7 +101,7 @@ pub enum PeerBookError {
     /// A book has an end.
     #[error("there are {MAX_PEERS} peers already; remove some")]
     Full,
-    /// Its key or a header cannot be sent.
+    /// Its key or a header cannot be sent, or its certificates cannot be used.
     #[error(transparent)]
     Unusable(#[from] UnusablePeer),
     /// Its secrets could not be written or removed.
@@ -114,10 +118,13 @@ pub enum PeerBookError {
 /// What the registry keeps of a peer.
 #[derive(Serialize, Deserialize)]
 struct Record {
-    /// As in the configuration, without key and headers.
+    /// As in the configuration, without key, headers and `ca_file`.
     peer: Value,
     /// Whether there is a file with secrets.
     secrets: bool,
+    /// Whether there is a file with certificates. Where it lies depends on the state directory, which may move.
+    #[serde(default)]
+    ca: bool,
     created_at: i64,
 }
 
@@ -215,23 +222,36 @@ impl PeerBook {
         PeerView { up: self.peers.is_up(&view.name), ..view }
     }
 
-    /// Adds a peer. One that is there and the same stays as it is.
+    /// Adds a peer; `ca` is the PEM text of certificates that are trusted for it, kept in the place of a `ca_file`. One
+    /// that is there and the same stays as it is.
     ///
     /// # Errors
     /// [`PeerBookError`]; then nothing has changed.
     ///
     /// # Cancel safety
     /// A peer that was begun is added.
-    pub async fn add(self: &Arc<Self>, name: &str, config: PeerConfig) -> Result<AddedPeer, PeerBookError> {
+    pub async fn add(
+        self: &Arc<Self>,
+        name: &str,
+        config: PeerConfig,
+        ca: Option<String>,
+    ) -> Result<AddedPeer, PeerBookError> {
         if !is_usable_name(name) {
             return Err(PeerBookError::BadName(name.to_owned()));
         }
         let (book, name) = (Arc::clone(self), name.to_owned());
-        let adding = tokio::spawn(async move { book.enter(name, config).await });
+        let adding = tokio::spawn(async move { book.enter(name, config, ca).await });
         adding.await.unwrap_or(Err(PeerBookError::Stopping))
     }
 
-    async fn enter(&self, name: String, config: PeerConfig) -> Result<AddedPeer, PeerBookError> {
+    async fn enter(
+        &self,
+        name: String,
+        config: PeerConfig,
+        ca: Option<String>,
+    ) -> Result<AddedPeer, PeerBookError> {
+        let ca_file = ca.as_ref().map(|_| self.secrets.ca_file(&name)).unwrap_or_default();
+        let (plain, config) = (config.clone(), PeerConfig { ca_file, ..config });
         let _turn = self.changing.lock().await;
         {
             let book = self.book();
@@ -239,20 +259,29 @@ impl PeerBook {
                 return Err(PeerBookError::DefinedInFile(name));
             }
             match book.added.get(&name) {
-                Some(known) if known.config == config => return Ok(AddedPeer::Same(known.view(&name))),
+                Some(known) if known.config == config && known.ca == ca => {
+                    return Ok(AddedPeer::Same(known.view(&name)));
+                }
                 Some(_) => return Err(PeerBookError::Taken(name)),
                 None if book.added.len() >= MAX_PEERS => return Err(PeerBookError::Full),
                 None => {}
             }
         }
-        self.peers.check(&name, &config)?;
-        // The file first: a peer on record without its key would be refused everywhere.
+        self.peers.check(&name, &plain)?;
+        // The files first: a peer on record without its key would be refused everywhere.
         let has_secrets = self.blocking(&name, {
-            let config = config.clone();
-            move |secrets, name| secrets.write(name, &config)
+            let (config, ca) = (config.clone(), ca.clone());
+            move |secrets, name| {
+                let has_secrets = secrets.write(name, &config)?;
+                ca.map_or(Ok(()), |ca| secrets.write_ca(name, &ca)).map(|()| has_secrets)
+            }
         });
         let has_secrets = has_secrets.await?;
-        let added = Added { config, created_at: self.clock.wall().into(), trouble: None };
+        if let Err(error) = self.peers.check(&name, &config) {
+            self.blocking(&name, Secrets::remove).await.ok();
+            return Err(error.into());
+        }
+        let added = Added { config, ca, created_at: self.clock.wall().into(), trouble: None };
         let record = added.record(has_secrets);
         if let Err(error) = self.registry.put_record(KIND, &name, &record, added.created_at).await {
             self.blocking(&name, Secrets::remove).await.ok();
@@ -340,7 +369,12 @@ impl Added {
             Found::Whole => None,
             Found::Exposed(trouble) | Found::Missing(trouble) => Some(trouble),
         };
-        Some(Self { config, created_at: Timestamp::from_millis(record.created_at), trouble })
+        if record.ca {
+            config.ca_file = secrets.ca_file(name);
+        }
+        // One that is gone is told of when it is to be used.
+        let ca = config.ca_file().and_then(|file| std::fs::read_to_string(file).ok());
+        Some(Self { config, ca, created_at: Timestamp::from_millis(record.created_at), trouble })
     }
 
     fn record(&self, secrets: bool) -> String {
@@ -348,8 +382,10 @@ impl Added {
         if let Value::Object(settings) = &mut peer {
             settings.remove("key");
             settings.remove("headers");
+            settings.remove("ca_file");
         }
-        let record = Record { peer, secrets, created_at: self.created_at.as_millis() };
+        let ca = self.config.ca_file().is_some();
+        let record = Record { peer, secrets, ca, created_at: self.created_at.as_millis() };
         serde_json::to_string(&record).expect("a document and a number")
     }
 
@@ -369,6 +405,7 @@ fn configured_view(name: &str, config: &PeerConfig) -> PeerView {
         url: config.url.to_string(),
         key: config.key.is_some(),
         headers: config.headers.keys().cloned().collect(),
+        ca: config.ca_file().is_some(),
         max_concurrent: config.max_concurrent,
         limit_down: config.limit_down.bytes(),
         up: None,

@@ -1,10 +1,32 @@
 //! Under which address a friend reaches us, as far as that can be told from here.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::config::is_name;
+use crate::http::tls::Tls;
+use crate::tls::Certificate;
+
+/// The public listener, as others meet it.
+#[derive(Debug)]
+pub struct Listening {
+    /// The machine's own name.
+    pub node: String,
+    /// What was bound.
+    pub addrs: Vec<SocketAddr>,
+    /// Under which certificate, if any.
+    pub tls: Arc<Tls>,
+}
+
+impl Listening {
+    /// Under which address a friend reaches it now.
+    pub fn reach(&self) -> Reach {
+        let reach = Reach::of(&self.node, &self.addrs);
+        if self.tls.is_on() { reach.under(self.tls.certificate().as_ref()) } else { reach }
+    }
+}
 
 /// Where we answer peers, and under which name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -15,6 +37,8 @@ pub struct Reach {
     pub url: String,
     /// Whether nobody but this machine can reach it.
     pub loopback: bool,
+    /// Whether the certificate there is vouched for by nobody else: a friend needs it to check ours.
+    pub self_signed: bool,
 }
 
 impl Reach {
@@ -36,7 +60,19 @@ impl Reach {
             None => String::new(),
         };
         let loopback = best.is_none_or(|address| address.ip().to_canonical().is_loopback());
-        Self { name: peer_name(node), url, loopback }
+        Self { name: peer_name(node), url, loopback, self_signed: false }
+    }
+
+    /// The same with TLS: under the name the certificate is for, since no client takes it under another.
+    fn under(self, certificate: Option<&Certificate>) -> Self {
+        let Some((_, authority)) = self.url.split_once("://") else { return self };
+        let name = certificate.and_then(|shown| shown.names.iter().find(|name| !name.contains('*')));
+        let port = authority.trim_end_matches('/').rsplit_once(':').map_or("", |(_, port)| port);
+        let url = match name {
+            Some(name) => format!("https://{name}:{port}/"),
+            None => format!("https://{authority}"),
+        };
+        Self { url, self_signed: certificate.is_some_and(|shown| shown.self_signed), ..self }
     }
 }
 
@@ -70,6 +106,28 @@ mod tests {
             let reach = Reach::of(node, &listeners);
             assert_eq!((reach.url.as_str(), reach.loopback), (url, loopback), "{node} {listeners:?}");
         }
+    }
+
+    #[test]
+    fn under_tls_the_name_of_the_certificate_counts() {
+        let moment = std::time::UNIX_EPOCH;
+        let shown = |names: &[&str]| Certificate {
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            not_before: moment,
+            not_after: moment,
+            self_signed: true,
+            sha256: String::new(),
+        };
+        let reach = Reach::of("nas", &["[2001:db8::1]:5280".parse().unwrap()]);
+        for (names, url) in [
+            (&["*.example", "nas.example", "b.example"][..], "https://nas.example:5280/"),
+            (&["*.example"], "https://[2001:db8::1]:5280/"),
+            (&[], "https://[2001:db8::1]:5280/"),
+        ] {
+            let reach = reach.clone().under(Some(&shown(names)));
+            assert_eq!((reach.url.as_str(), reach.self_signed), (url, true), "{names:?}");
+        }
+        assert_eq!(reach.under(None).url, "https://[2001:db8::1]:5280/");
     }
 
     #[test]

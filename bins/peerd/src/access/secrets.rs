@@ -1,4 +1,5 @@
-//! The secrets of added peers: one file each, below the state directory, that only its owner may read.
+//! The secrets of added peers: one file each, below the state directory, that only its owner may read. The certificates
+//! that are trusted for one lie beside it.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -45,6 +46,17 @@ impl Secrets {
         self.dir.join(format!("{name}.json"))
     }
 
+    /// Where the certificates that are trusted for a peer lie.
+    pub(super) fn ca_file(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{name}.pem"))
+    }
+
+    /// Keeps the certificates that are trusted for a peer; blocks.
+    pub(super) fn write_ca(&self, name: &str, pem: &str) -> io::Result<()> {
+        state_dir::create_private(&self.dir).map_err(io::Error::other)?;
+        state_dir::write_private(&self.ca_file(name), pem.as_bytes())
+    }
+
     /// Writes the secrets of a peer; blocks. Returns whether there are any.
     pub(super) fn write(&self, name: &str, config: &PeerConfig) -> io::Result<bool> {
         let expose = |secret: &Secret| secret.expose().to_owned();
@@ -88,12 +100,14 @@ impl Secrets {
         Found::Exposed(format!("others on this machine can read its secrets; type: chmod 600 {shown}"))
     }
 
-    /// Removes the secrets of a peer, if there are any; blocks.
+    /// Removes what is kept of a peer, if there is anything; blocks.
     pub(super) fn remove(&self, name: &str) -> io::Result<()> {
-        match std::fs::remove_file(self.path(name)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            result => result,
-        }
+        [self.path(name), self.ca_file(name)].into_iter().try_for_each(|file| {
+            match std::fs::remove_file(file) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                result => result,
+            }
+        })
     }
 }
 

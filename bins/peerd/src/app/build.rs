@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use download_registry::{Options, Registry, StateLock};
-use resume_fetch::{Fetcher, ReqwestTransport, Transport};
+use resume_fetch::Fetcher;
 use retry_kit::{Clock, RateLimiter, SharedClock, TokioClock};
 
 use super::error::StartError;
 use super::serve_metrics::ServeMetrics;
 use super::{App, Facts};
-use crate::access::{KeyRing, PeerBook, Reach};
+use crate::access::{KeyRing, Listening, PeerBook};
 use crate::config::{Config, Loaded, ResolvedPaths, Sources};
 use crate::current::Current;
 use crate::downloads::{Downloads, Peers, Settings};
@@ -26,14 +26,17 @@ use crate::http::failed_limit::FailedLimit;
 use crate::http::key_slots::KeySlots;
 use crate::http::peer::{PeerApi, PeerOptions};
 use crate::http::server::{Server, ServerOptions};
+use crate::http::tls::Tls;
 use crate::http::transfers::Transfers;
 use crate::import::Imports;
 use crate::library::{Library, Scope};
 use crate::metrics::{self, Metrics};
+use crate::outbound::Ways;
 use crate::reload::{Reloader, Reloads, share_specs};
 use crate::service_manager::{Reporter, ServiceManager};
 use crate::state_dir;
 use crate::telemetry::Logging;
+use crate::tls::Identity;
 use crate::volume::Gap;
 use crate::watch::Watcher;
 
@@ -83,8 +86,10 @@ impl App {
         let upload = RateLimiter::new(Arc::clone(&clock), NonZeroU64::new(config.limits.up.bytes()).into());
         let limits = Limits { down: downloads.limit_down().clone(), up: upload.clone() };
         let options = server_options(&config);
+        let tls = Arc::new(identity(&config)?);
         let ServiceManager { notifier, watchdog, sockets } = manager;
         let peer_server = listen(sockets.peer, &config.server.listen, options.clone()).await?;
+        let peer_server = peer_server.with_tls(Arc::clone(&tls));
         let admin_server = listen(sockets.admin, &config.admin.listen, options).await?;
         let (reloads, asked) = Reloads::new();
         let last_read = Arc::new(Current::new(loaded.clone()));
@@ -117,7 +122,11 @@ impl App {
             Access {
                 keys: Arc::clone(&keys),
                 peers: Arc::clone(&peers),
-                reach: Reach::of(&node_name(), peer_server.local_addrs()),
+                listening: Listening {
+                    node: node_name(),
+                    addrs: peer_server.local_addrs().to_vec(),
+                    tls: Arc::clone(&tls),
+                },
                 transfers: Arc::clone(&transfers),
             },
             AdminOptions {
@@ -130,6 +139,7 @@ impl App {
             System {
                 node: node_name(),
                 peer_addrs: peer_server.local_addrs().to_vec(),
+                tls: Arc::clone(&tls),
                 admin_addrs: admin_server.local_addrs().to_vec(),
                 loaded: Arc::clone(&last_read),
                 reloads: reloads.clone(),
@@ -156,6 +166,7 @@ impl App {
             keys: Arc::clone(&keys),
             peers,
             upload,
+            tls: Arc::clone(&tls),
             peer: Arc::clone(&peer),
             admin: Arc::clone(&admin),
             events: Arc::clone(&events),
@@ -179,6 +190,7 @@ impl App {
             reporter,
             grace: config.server.shutdown_grace,
             facts: Facts {
+                tls: tls.is_on(),
                 state: paths.state,
                 shares: config.shares.len(),
                 peers: known_peers,
@@ -204,6 +216,14 @@ fn library(config: &Config, clock: SharedClock) -> anyhow::Result<Library> {
     Ok(Library::new(share_specs(config), move || clock.wall())?)
 }
 
+/// The certificate of the public listener, if it has one.
+fn identity(config: &Config) -> Result<Tls, StartError> {
+    let files = config.server.tls_files();
+    let identity = files.map(|(certificate, key)| Identity::read(certificate, key)).transpose();
+    let identity = identity.map_err(|error| StartError::invalid(&error.into()))?;
+    Ok(Tls::new(identity).context("cannot set up TLS")?)
+}
+
 fn downloads(
     config: &Config,
     paths: &ResolvedPaths,
@@ -212,13 +232,10 @@ fn downloads(
     events: Arc<Events>,
 ) -> anyhow::Result<Downloads> {
     let settings = Settings::new(config, paths)?;
-    let transport = ReqwestTransport::with_settings(config.downloads.connect_timeout, |client| {
-        client.no_proxy().user_agent(concat!("peerd/", env!("CARGO_PKG_VERSION")))
-    })?;
-    let shared: Arc<dyn Transport> = Arc::new(transport.clone());
-    let peers = Peers::new(&config.peers, shared, Arc::clone(&clock))?;
+    let ways = Ways::new(config.downloads.connect_timeout)?;
+    let peers = Peers::new(&config.peers, ways.clone(), Arc::clone(&clock))?;
     let mut rng = fastrand::Rng::new();
-    let fetcher = Fetcher::new(transport, Arc::clone(&clock), rng.fork());
+    let fetcher = Fetcher::new(ways.common(), Arc::clone(&clock), rng.fork());
     Ok(Downloads::new(registry, settings, peers, fetcher, clock, events, rng))
 }
 

@@ -115,6 +115,11 @@ impl Create {
                                set server.listen (or --listen 0.0.0.0:5280), or say --peer-url URL";
                 say_aside(global, warning);
             }
+            if reach.get("self_signed").and_then(Value::as_bool) == Some(true) {
+                let remark = "our certificate stands for itself: hand the file of server.tls_cert over as well, for the \
+                              friend to add to the first line: --ca-file FILE";
+                say_aside(global, remark);
+            }
         } else {
             say_aside(global, "--invite prints what the friend types as well");
         }

@@ -1,6 +1,6 @@
 //! `peerd peer`: whom we fetch from, and what they offer.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use http::Method;
@@ -13,6 +13,7 @@ use super::table::Table;
 use super::{Global, say, say_aside, secret_input};
 use crate::config::ByteSize;
 use crate::exit::Exit;
+use crate::tls::Trust;
 
 /// Add, list, test and remove peers, and see what they offer.
 #[derive(Debug, Args)]
@@ -59,6 +60,9 @@ struct Add {
     /// File with the key it gave us; - asks for it, or reads it from a pipe
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
+    /// PEM file with its certificate, or that of the authority that made it; needed where it has one of its own
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// Downloads from it at once
     #[arg(long, value_name = "N")]
     max_concurrent: Option<u32>,
@@ -107,6 +111,9 @@ impl Add {
             let question = format!("key for {} (it is not shown): ", self.name);
             body["key"] = secret_input::read(path, &question).await?.into();
         }
+        if let Some(path) = &self.ca_file {
+            body["ca"] = certificates(path)?.into();
+        }
         if let Some(max) = self.max_concurrent {
             body["max_concurrent"] = max.into();
         }
@@ -126,6 +133,14 @@ impl Add {
             &format!("{name}: added; try it with: peerd peer test {name}; see: peerd peer items {name}"),
         ))
     }
+}
+
+/// The text of a file of certificates. What is wrong with it is said here, where its name is known.
+fn certificates(path: &Path) -> Result<String, CallError> {
+    let refused = |exit, why: String| CallError { exit, message: format!("--ca-file: {why}") };
+    Trust::read(path).map_err(|error| refused(Exit::Usage, format!("{error}; {}", error.help())))?;
+    std::fs::read_to_string(path)
+        .map_err(|error| refused(Exit::LocalIo, format!("{}: {error}", path.display())))
 }
 
 async fn list(global: &Global, json: bool) -> Result<Exit, CallError> {

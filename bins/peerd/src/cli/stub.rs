@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
 use http::StatusCode;
-use resume_fetch::{ReqwestTransport, Transport, describe};
+use resume_fetch::describe;
 use retry_kit::{SharedClock, TokioClock};
 use serde_json::{Value, json};
 
@@ -16,6 +16,7 @@ use super::{Global, fail, say, say_aside};
 use crate::config::{ByteSize, Config, Overrides, PeerConfig, Sources};
 use crate::downloads::{Item, ItemError, Peers};
 use crate::exit::Exit;
+use crate::outbound::Ways;
 use crate::stub::{Kind, Prefix, Stub, Torrent, Wanted};
 
 /// Make stub files, and look into them.
@@ -201,11 +202,8 @@ async fn ask(name: &str, item: &str, global: &Global) -> Result<Item, Exit> {
     let peers = configured(global)?;
     let general = |error: &(dyn std::error::Error + 'static)| fail(Exit::General, describe(error));
     let clock: SharedClock = Arc::new(TokioClock);
-    let transport = ReqwestTransport::with_settings(std::time::Duration::from_secs(5), |client| {
-        client.no_proxy().user_agent(concat!("peerd/", env!("CARGO_PKG_VERSION")))
-    });
-    let transport: Arc<dyn Transport> = Arc::new(transport.map_err(|error| general(&error))?);
-    let peers = Peers::new(&peers, transport, clock).map_err(|error| general(&error))?;
+    let ways = Ways::new(std::time::Duration::from_secs(5)).map_err(|error| general(&error))?;
+    let peers = Peers::new(&peers, ways, clock).map_err(|error| general(&error))?;
     peers.item(name, item).await.map_err(|error| {
         let exit = match &error {
             ItemError::Unknown(_) => Exit::NotFound,

@@ -28,7 +28,7 @@ impl Changes {
 }
 
 impl Loaded {
-    /// What `newer` changes. A secret that was replaced counts, though nobody is told by what.
+    /// What `newer` changes. A secret or a certificate that was replaced counts, though nobody is told by what.
     pub fn changes(&self, newer: &Self) -> Changes {
         let (old, new) = (self.values(), newer.values());
         let mut changed = differing(&old, &new);
@@ -37,6 +37,8 @@ impl Loaded {
             // A header is a part of its setting.
             changed.insert(KeyPath::new(keys.iter().take(SETTING_DEPTH).copied()));
         }
+        // Renewed in place: the setting is as before, and what it names is not.
+        changed.extend(differing(&self.certificates, &newer.certificates));
         let mut changes = Changes::default();
         for path in changed {
             let live = matches!(node(&path.keys()), Node::Setting(key) if key.is_live());

@@ -251,7 +251,7 @@ mod tests {
         assert!(matches!(node(&["peers"]), Node::Named));
         assert!(matches!(node(&["peers", "bob"]), Node::Table));
         assert!(matches!(node(&["importer"]), Node::Unknown));
-        assert!(matches!(node(&["server", "tls_cert"]), Node::Unknown));
+        assert!(matches!(node(&["server", "tls_certs"]), Node::Unknown));
         assert!(matches!(node(&["server", "listen", "x"]), Node::Unknown));
         assert_eq!(children(&["limits"]), ["down", "up"]);
     }

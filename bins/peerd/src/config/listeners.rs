@@ -1,6 +1,7 @@
 //! `[server]`, `[admin]` and `[auth]`: who may talk to us, and where.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,10 @@ use crate::http::client_address::Network;
 pub struct ServerConfig {
     /// Addresses with port; at least one. Default `["127.0.0.1:5280"]`.
     pub listen: Vec<SocketAddr>,
+    /// PEM file with our certificate and those above it; with `tls_key`, peers reach us under https. Default none.
+    pub tls_cert: PathBuf,
+    /// PEM file with the private key of the certificate. Default none.
+    pub tls_key: PathBuf,
     /// Connections open at once, at least 1; one more gets 503 or is closed. Default `512`.
     pub max_connections: u32,
     /// Connections one key may have open at once; `0` = no limit. Default `16`.
@@ -39,6 +44,8 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             listen: vec![loopback(5280)],
+            tls_cert: PathBuf::new(),
+            tls_key: PathBuf::new(),
             max_connections: 512,
             max_connections_per_key: 16,
             header_timeout: Duration::from_secs(10),
@@ -46,6 +53,14 @@ impl Default for ServerConfig {
             shutdown_grace: Duration::from_secs(20),
             trusted_proxies: Vec::new(),
         }
+    }
+}
+
+impl ServerConfig {
+    /// The files of certificate and key; `None` where we answer in the clear.
+    pub fn tls_files(&self) -> Option<(&Path, &Path)> {
+        let is_set = |file: &Path| !file.as_os_str().is_empty();
+        (is_set(&self.tls_cert) && is_set(&self.tls_key)).then_some((&self.tls_cert, &self.tls_key))
     }
 }
 
@@ -102,6 +117,18 @@ pub(crate) const SERVER: Section = section(
     "the listener peers fetch from",
     &[
         key::<Vec<SocketAddr>>("server.listen", "list of addresses", "where peers reach us; at least one"),
+        key::<PathBuf>(
+            "server.tls_cert",
+            "path",
+            "PEM file with our certificate, then those above it; with `server.tls_key`, peers reach us under https",
+        )
+        .live(),
+        key::<PathBuf>(
+            "server.tls_key",
+            "path",
+            "PEM file with the private key of the certificate, without a passphrase",
+        )
+        .live(),
         key::<u32>(
             "server.max_connections",
             "count, from 1",

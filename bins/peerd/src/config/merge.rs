@@ -7,6 +7,7 @@ use figment::Figment;
 use figment::providers::Serialized;
 use toml::{Table, Value};
 
+use super::certificates;
 use super::environment::{self, Variables};
 use super::file::ConfigFile;
 use super::flags::{self, Flags};
@@ -91,9 +92,9 @@ impl Merge {
         warnings.iter().for_each(|finding| self.warn(finding));
         self.warnings.sort();
         let file = self.file.as_ref().map(|file| file.path().to_owned());
-        let origins = self.origins();
+        let (origins, certificates) = (self.origins(), certificates::digests(&config));
         let Self { warnings, secrets, .. } = self;
-        Ok(Loaded { config, warnings, file, paths, origins, secrets })
+        Ok(Loaded { config, warnings, file, paths, origins, secrets, certificates })
     }
 
     /// Puts the addresses of sockets that were passed over whatever was to be bound, and says so where that differs.
@@ -323,7 +324,7 @@ fn fetch(
 }
 
 /// Whether a secret lies open. Container runtimes mount theirs readable, but for one container only.
-fn is_open_to_others(file: &Path) -> bool {
+pub(crate) fn is_open_to_others(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     let mode = file.metadata().map_or(0, |metadata| metadata.permissions().mode());
     mode & 0o004 != 0 && !file.starts_with("/run/secrets")

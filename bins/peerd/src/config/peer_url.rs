@@ -28,12 +28,17 @@ impl PeerUrl {
         &self.base
     }
 
+    /// Whether what is sent there is not encrypted.
+    pub fn is_plain(&self) -> bool {
+        self.base.scheme() == "http"
+    }
+
     /// Whether what is sent there crosses the internet in the clear.
     ///
     /// A literal address is public unless it is loopback, private, link-local, shared (100.64.0.0/10) or unique
     /// local. A host name is taken to be public when it has a dot and does not end in a suffix of private networks.
     pub fn is_plain_and_public(&self) -> bool {
-        self.base.scheme() == "http"
+        self.is_plain()
             && match self.base.host() {
                 Some(Host::Ipv4(address)) => is_public(IpAddr::V4(address)),
                 Some(Host::Ipv6(address)) => is_public(IpAddr::V6(address)),

@@ -3,7 +3,7 @@
 //! Names are 1 to 64 of `A-Z a-z 0-9 . _ -`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -54,12 +54,22 @@ pub struct PeerConfig {
     /// Headers sent with every request to this peer; their values are secrets. Default `{}`.
     #[serde(default)]
     pub headers: BTreeMap<String, Secret>,
+    /// PEM file with certificates that are trusted for this peer, besides those the system trusts. Default none.
+    #[serde(default)]
+    pub ca_file: PathBuf,
     /// Downloads from this peer at once, at least 1. Default `2`.
     #[serde(default = "two")]
     pub max_concurrent: u32,
     /// Bytes per second from this peer, 0 = no limit. Default `0`.
     #[serde(default)]
     pub limit_down: ByteSize,
+}
+
+impl PeerConfig {
+    /// The file of the certificates that are trusted for it; `None` where those of the system have to do.
+    pub fn ca_file(&self) -> Option<&Path> {
+        (!self.ca_file.as_os_str().is_empty()).then_some(&*self.ca_file)
+    }
 }
 
 fn all_shares() -> Vec<String> {
@@ -135,6 +145,12 @@ pub(crate) const PEERS: Section = section(
             "peers.NAME.headers",
             "table of secrets",
             "sent with every request; not those peerd sets itself, such as Range or Host",
+        )
+        .live(),
+        key::<PathBuf>(
+            "peers.NAME.ca_file",
+            "path",
+            "PEM file with the certificate of this peer, or of the authority that made it; trusted for it alone",
         )
         .live(),
         key::<u32>("peers.NAME.max_concurrent", "count, from 1", "downloads from this peer at once").live(),

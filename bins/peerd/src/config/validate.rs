@@ -1,6 +1,7 @@
 //! What no single value can show: settings that contradict each other or the world around them.
 
 mod handoff;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -79,6 +80,7 @@ impl Verdict {
                 ));
             }
         }
+        self.tls(&config.server);
         self.positive("server.max_connections", config.server.max_connections);
         self.nonzero("server.header_timeout", config.server.header_timeout);
     }
@@ -133,6 +135,7 @@ impl Verdict {
                     "the key of this peer crosses the internet unencrypted, for anyone on the way to read";
                 self.warn(Finding::at(&table.key("url"), message).help("use https"));
             }
+            self.trust(&table, peer);
         }
     }
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use resume_fetch::{ReqwestTransport, Transport};
 use retry_kit::TokioClock;
 
 use super::Finding;
 use crate::config::{ImportConfig, Loaded};
 use crate::downloads::{Check, MAX_SKEW, Outcome, Peers};
 use crate::import;
+use crate::outbound::Ways;
 
 pub(super) async fn look(loaded: &Loaded) -> Vec<Finding> {
     let (peers, importers) = tokio::join!(peers(loaded), importers(loaded));
@@ -18,16 +18,13 @@ pub(super) async fn look(loaded: &Loaded) -> Vec<Finding> {
 
 async fn peers(loaded: &Loaded) -> Vec<Finding> {
     let config = &loaded.config;
-    let transport = ReqwestTransport::with_settings(config.downloads.connect_timeout, |client| {
-        client.no_proxy().user_agent(concat!("peerd/", env!("CARGO_PKG_VERSION")))
-    });
-    let transport: Arc<dyn Transport> = match transport {
-        Ok(transport) => Arc::new(transport),
+    let ways = match Ways::new(config.downloads.connect_timeout) {
+        Ok(ways) => ways,
         Err(error) => {
             return vec![Finding::failed("peer", "all", resume_fetch::describe(&error), "")];
         }
     };
-    let known = match Peers::new(&config.peers, transport, Arc::new(TokioClock)) {
+    let known = match Peers::new(&config.peers, ways, Arc::new(TokioClock)) {
         Ok(known) => known,
         Err(error) => {
             return vec![Finding::failed("peer", "all", error.to_string(), "mend the configuration")];

@@ -16,12 +16,12 @@ mod probe;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use resume_fetch::Transport;
 use retry_kit::{Clock, SharedClock};
 use tokio::sync::Notify;
 
 use self::health::Health;
 use crate::config::PeerConfig;
+use crate::outbound::Ways;
 
 pub use asking::AskError;
 pub(super) use health::{Change, News};
@@ -40,7 +40,7 @@ pub struct Peers {
 
 struct Directory {
     known: RwLock<BTreeMap<String, Known>>,
-    transport: Arc<dyn Transport>,
+    ways: Ways,
     clock: SharedClock,
     /// Something changed that may let a row run.
     changed: Notify,
@@ -70,18 +70,19 @@ impl Peers {
     /// Begins with the peers of the configuration.
     ///
     /// # Errors
-    /// When a key or header cannot be sent.
+    /// When a key or header cannot be sent, or a `ca_file` cannot be used.
     pub fn new(
         config: &BTreeMap<String, PeerConfig>,
-        transport: Arc<dyn Transport>,
+        ways: Ways,
         clock: SharedClock,
     ) -> Result<Self, UnusablePeer> {
         let peer = |(name, config): (&String, &PeerConfig)| {
-            Ok((name.clone(), Known::new(Peer::new(name, config.clone(), None, &clock)?)))
+            let trust = Peer::trust(name, config)?;
+            Ok((name.clone(), Known::new(Peer::new(name, config.clone(), trust, None, &ways, &clock)?)))
         };
         let known = RwLock::new(config.iter().map(peer).collect::<Result<_, _>>()?);
         let (changed, catalogue) = (Notify::new(), tokio::sync::Mutex::default());
-        Ok(Self { shared: Arc::new(Directory { known, transport, clock, changed, catalogue }) })
+        Ok(Self { shared: Arc::new(Directory { known, ways, clock, changed, catalogue }) })
     }
 
     /// The peer of this name, as it is now.
@@ -100,14 +101,15 @@ impl Peers {
     /// it as well, and no more than the new number of transfers is begun beside it.
     ///
     /// # Errors
-    /// When a key or header cannot be sent; then all is as before.
+    /// When a key or header cannot be sent, or the `ca_file`, which is read anew, cannot be used; then all is as before.
     pub fn replace(&self, name: &str, config: PeerConfig) -> Result<bool, UnusablePeer> {
+        let trust = Peer::trust(name, &config)?;
         let mut known = self.shared.known_mut();
         let before = known.get(name).map(|known| Arc::clone(&known.peer));
-        if before.as_ref().is_some_and(|before| *before.config() == config) {
+        if before.as_ref().is_some_and(|before| *before.config() == config && before.way().trust == trust) {
             return Ok(false);
         }
-        let peer = Peer::new(name, config, before.as_deref(), &self.shared.clock)?;
+        let peer = Peer::new(name, config, trust, before.as_deref(), &self.shared.ways, &self.shared.clock)?;
         match known.get_mut(name) {
             Some(known) => known.become_another(peer),
             None => drop(known.insert(name.to_owned(), Known::new(peer))),
@@ -119,9 +121,10 @@ impl Peers {
     /// Whether a peer could be used.
     ///
     /// # Errors
-    /// When a key or header cannot be sent.
+    /// When a key or header cannot be sent, or the `ca_file` cannot be used.
     pub fn check(&self, name: &str, config: &PeerConfig) -> Result<(), UnusablePeer> {
-        Peer::new(name, config.clone(), None, &self.shared.clock).map(drop)
+        let trust = Peer::trust(name, config)?;
+        Peer::new(name, config.clone(), trust, None, &self.shared.ways, &self.shared.clock).map(drop)
     }
 
     /// Forgets a peer; tells whether there was one. What runs with it goes on.
@@ -218,7 +221,6 @@ mod tests {
     use std::num::NonZeroU64;
     use std::time::Duration;
 
-    use resume_fetch::ReqwestTransport;
     use retry_kit::{ManualClock, Rate};
     use serde_json::{Value, json};
 
@@ -226,9 +228,9 @@ mod tests {
     use crate::config::Secret;
 
     fn directory(peers: &[(&str, PeerConfig)]) -> Peers {
-        let transport = Arc::new(ReqwestTransport::new(Duration::from_secs(10)).unwrap());
+        let ways = Ways::new(Duration::from_secs(10)).unwrap();
         let peers = peers.iter().map(|(name, config)| ((*name).to_owned(), config.clone())).collect();
-        Peers::new(&peers, transport, Arc::new(ManualClock::new())).unwrap()
+        Peers::new(&peers, ways, Arc::new(ManualClock::new())).unwrap()
     }
 
     fn config(document: Value) -> PeerConfig {

@@ -11,7 +11,6 @@ use download_registry::{
     Claim, ClaimRequest, Digests, Download, DownloadState, Identity, NewDownload, Options, Priority, Total,
     TotalSource,
 };
-use resume_fetch::{ReqwestTransport, Transport};
 use retry_kit::{Clock, ManualClock, TokioClock};
 use scripted_peer::{Answer, Gate, Representation, ScriptedPeer, seeded_bytes};
 
@@ -55,8 +54,7 @@ impl Service {
         }
         let clock = ManualClock::new();
         let shared_clock: SharedClock = Arc::new(clock.clone());
-        let transport = ReqwestTransport::new(Duration::from_secs(10)).unwrap();
-        let through: Arc<dyn Transport> = Arc::new(transport.clone());
+        let ways = crate::outbound::Ways::new(Duration::from_secs(10)).unwrap();
         let registry = Registry::open(&loaded.paths.registry, &Options::default()).await.unwrap();
         let events = Events::open(&registry, Arc::new(Metrics::new()), &shared_clock).await.unwrap();
         let free = Arc::new(AtomicU64::new(1 << 40));
@@ -68,8 +66,8 @@ impl Service {
             disk,
             registry,
             Settings::new(&loaded.config, &loaded.paths).unwrap(),
-            Peers::new(&loaded.config.peers, through, Arc::clone(&shared_clock)).unwrap(),
-            Fetcher::new(transport, Arc::clone(&shared_clock), fastrand::Rng::with_seed(1)),
+            Peers::new(&loaded.config.peers, ways.clone(), Arc::clone(&shared_clock)).unwrap(),
+            Fetcher::new(ways.common(), Arc::clone(&shared_clock), fastrand::Rng::with_seed(1)),
             shared_clock,
             events,
             fastrand::Rng::with_seed(2),

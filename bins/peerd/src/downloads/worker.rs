@@ -235,7 +235,10 @@ impl Worker {
         let ledger = ledger.measured_by(move |took| {
             events.record(&Event::Download(id.into(), Step::Checkpointed { took }));
         });
-        Ok(self.shared.fetcher.start(request, ledger))
+        Ok(match peer {
+            Some(peer) => self.shared.fetcher.start_over(Arc::clone(&peer.way().transport), request, ledger),
+            None => self.shared.fetcher.start(request, ledger),
+        })
     }
 
     /// Every rate limit a byte of this download passes, widest first.

@@ -40,7 +40,7 @@ use super::page::Query;
 use super::problem::Problem;
 use super::router::{Match, Params, Router};
 use super::transfers::Transfers;
-use crate::access::{KeyRing, PeerBook, Reach};
+use crate::access::{KeyRing, Listening, PeerBook};
 use crate::config::{AdminConfig, AuthConfig};
 use crate::downloads::Downloads;
 use crate::events::Events;
@@ -80,7 +80,7 @@ pub struct Access {
     /// Peers.
     pub peers: Arc<PeerBook>,
     /// Where a friend reaches us.
-    pub reach: Reach,
+    pub listening: Listening,
     /// Who reads from us right now.
     pub transfers: Arc<Transfers>,
 }

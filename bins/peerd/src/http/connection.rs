@@ -1,29 +1,29 @@
 //! One connection from its first byte to its last.
 
-use std::convert::Infallible;
+mod http1;
+mod http2;
+
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::header::{CONNECTION, HOST, HeaderValue, TRANSFER_ENCODING};
+use http::header::HOST;
 use http::{Response, Version};
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::access::Access;
 use super::body::Body;
-use super::framing::FramingGuard;
 use super::key_slots::{KeySlot, KeySlots};
 use super::problem::Problem;
-use super::server::ServerOptions;
+use super::server::{ServerOptions, refuse};
 use super::stall::StallGuard;
+use super::tls::{self, HandshakeError};
+use crate::tls::HTTP_2;
 
 /// What is known about a connection, the same for all its requests.
 #[derive(Debug)]
@@ -32,85 +32,109 @@ pub struct ConnectionInfo {
     pub peer: SocketAddr,
     /// This end.
     pub local: SocketAddr,
-    slot: Mutex<Option<KeySlot>>,
+    /// Whether requests are answered side by side.
+    side_by_side: bool,
+    slots: Mutex<Vec<KeySlot>>,
 }
 
 impl ConnectionInfo {
-    fn new(peer: SocketAddr, local: SocketAddr) -> Self {
-        Self { peer, local, slot: Mutex::default() }
+    fn new(peer: SocketAddr, local: SocketAddr, side_by_side: bool) -> Arc<Self> {
+        Arc::new(Self { peer, local, side_by_side, slots: Mutex::default() })
     }
 
-    /// Counts this connection as one of `key`'s until it ends or another key is used on it. Returns whether
-    /// it may be.
+    /// Counts this connection as one of `key`'s until it ends; where requests come one after the other, until another
+    /// key is used on it. Returns whether it may be.
     pub fn claim(&self, slots: &Arc<KeySlots>, key: &str) -> bool {
-        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if slot.as_ref().is_some_and(|slot| slot.key() == key) {
+        let mut held = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.iter().any(|slot| slot.key() == key) {
             return true;
         }
-        *slot = None;
-        *slot = slots.claim(key);
-        slot.is_some()
+        if !self.side_by_side {
+            held.clear();
+        }
+        let slot = slots.claim(key);
+        let claimed = slot.is_some();
+        held.extend(slot);
+        claimed
     }
 }
 
-/// Answers requests until either side ends the connection or `shutdown` lets the current answer be the last.
+/// Answers requests until either side ends the connection or `shutdown` lets the current answers be the last. With
+/// `terms`, TLS is spoken, and the client chooses between HTTP/1.1 and HTTP/2.
 pub(super) async fn serve<H, F>(
     stream: TcpStream,
     peer: SocketAddr,
+    terms: Option<Arc<ServerConfig>>,
     handler: H,
     options: ServerOptions,
     shutdown: CancellationToken,
 ) where
-    H: Fn(Request<Incoming>, Arc<ConnectionInfo>) -> F,
-    F: Future<Output = Response<Body>>,
+    H: Fn(Request<Incoming>, Arc<ConnectionInfo>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
 {
     let Ok(local) = stream.local_addr() else { return };
     tune(&stream);
-    let info = Arc::new(ConnectionInfo::new(peer, local));
-    let service = service_fn(|request: Request<Incoming>| {
-        let refused = check(&request);
-        let closing = request.headers().contains_key(TRANSFER_ENCODING);
-        let access = Access::of(&request);
-        let span = access.span();
-        let answer = refused.is_none().then(|| handler(request, Arc::clone(&info)));
-        async move {
-            let mut response = match (refused, answer) {
-                (None, Some(answer)) => answer.await,
-                (refused, _) => refused.unwrap_or_else(Problem::internal).into_response(),
-            };
-            if closing {
-                // The framing guard does not follow chunks, so nothing may come after them.
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            access.answered(&mut response, peer);
-            Ok::<_, Infallible>(response)
-        }
-        .instrument(span)
-    });
-    let stream = TokioIo::new(FramingGuard::new(StallGuard::new(stream, options.write_stall_timeout)));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(options.header_timeout)
-        .max_buf_size(MAX_HEAD)
-        .serve_connection(stream, service);
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+    let Some(terms) = terms else {
+        let info = ConnectionInfo::new(peer, local, false);
+        let stream = StallGuard::new(stream, options.write_stall_timeout);
+        return http1::serve(stream, info, handler, &options, shutdown).await;
     };
-    if let Err(error) = ended {
-        tracing::debug!(%peer, error = &error as &dyn std::error::Error, "a connection ended early");
+    let accepted = tokio::select! {
+        accepted = tls::accept(terms, stream, &options) => accepted,
+        () = shutdown.cancelled() => return,
+    };
+    match accepted {
+        Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(HTTP_2) => {
+            let info = ConnectionInfo::new(peer, local, true);
+            http2::serve(stream, info, handler, &options, shutdown).await;
+        }
+        Ok(stream) => {
+            let info = ConnectionInfo::new(peer, local, false);
+            http1::serve(stream, info, handler, &options, shutdown).await;
+        }
+        Err(error) => {
+            tracing::debug!(%peer, error = &error as &dyn std::error::Error, "a connection got no further than TLS");
+            if let HandshakeError::InTheClear(stream) = error {
+                refuse(stream, tls::IN_THE_CLEAR).await;
+            }
+        }
     }
 }
 
-/// What the parser lets pass and RFC 9112 §3.2 does not: a request without a Host, or with several.
+/// Answers one request, and writes its line in the log.
+async fn answer<H, F>(request: Request<Incoming>, handler: H, info: Arc<ConnectionInfo>) -> Response<Body>
+where
+    H: Fn(Request<Incoming>, Arc<ConnectionInfo>) -> F,
+    F: Future<Output = Response<Body>>,
+{
+    let (refused, access, peer) = (check(&request), Access::of(&request), info.peer);
+    let span = access.span();
+    async move {
+        let mut response = match refused {
+            Some(problem) => problem.into_response(),
+            None => handler(request, info).await,
+        };
+        access.answered(&mut response, peer);
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// What the parsers let pass and RFC 9112 §3.2 and RFC 9113 §8.3.1 do not: a request that does not say, or not clearly,
+/// for whom it is.
 fn check(request: &Request<Incoming>) -> Option<Problem> {
-    let hosts = request.headers().get_all(HOST).iter().count();
-    let needed = request.version() >= Version::HTTP_11;
-    let wrong = hosts > 1 || (needed && hosts == 0);
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let (host, another) = (hosts.next(), hosts.next());
+    let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let wrong = another.is_some()
+        || match (request.version(), host, authority) {
+            (Version::HTTP_2, Some(host), Some(authority)) => {
+                !host.as_bytes().eq_ignore_ascii_case(authority)
+            }
+            (Version::HTTP_2, host, authority) => host.is_none() && authority.is_none(),
+            (version, host, _) => host.is_none() && version >= Version::HTTP_11,
+        };
     wrong.then(|| Problem::bad_request("exactly one Host is needed").closing())
 }
 
@@ -124,6 +148,13 @@ fn tune(stream: &TcpStream) {
     let tuned = tuned.and(socket.set_tcp_notsent_lowat(UNSENT));
     if let Err(error) = tuned {
         tracing::debug!(error = &error as &dyn std::error::Error, "cannot tune a socket");
+    }
+}
+
+/// Says why a connection ended before its time; nobody but a curious operator needs to know.
+fn report(peer: SocketAddr, ended: Result<(), hyper::Error>) {
+    if let Err(error) = ended {
+        tracing::debug!(%peer, error = &error as &dyn std::error::Error, "a connection ended early");
     }
 }
 

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::Body;
 use super::connection::{self, ConnectionInfo};
+use super::tls::Tls;
 
 /// Limits of one server.
 #[derive(Clone, Debug)]
@@ -38,6 +39,7 @@ pub struct ServerOptions {
 pub struct Server {
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
+    tls: Arc<Tls>,
     options: ServerOptions,
 }
 
@@ -60,7 +62,7 @@ impl Server {
     /// # Cancel safety
     /// Safe. What was bound is released.
     pub async fn bind(addresses: &[SocketAddr], options: ServerOptions) -> Result<Self, BindError> {
-        let mut server = Self { listeners: Vec::new(), addresses: Vec::new(), options };
+        let mut server = Self::without_listeners(options);
         for &address in addresses {
             let bound = TcpListener::bind(address).await.and_then(|listener| server.add(listener));
             bound.map_err(|source| BindError { address, source })?;
@@ -76,12 +78,23 @@ impl Server {
         listeners: impl IntoIterator<Item = std::net::TcpListener>,
         options: ServerOptions,
     ) -> io::Result<Self> {
-        let mut server = Self { listeners: Vec::new(), addresses: Vec::new(), options };
+        let mut server = Self::without_listeners(options);
         for listener in listeners {
             listener.set_nonblocking(true)?;
             server.add(TcpListener::from_std(listener)?)?;
         }
         Ok(server)
+    }
+
+    /// Speaks TLS, or not, as `tls` says at the time of each connection. Without this, never.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Arc<Tls>) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    fn without_listeners(options: ServerOptions) -> Self {
+        Self { listeners: Vec::new(), addresses: Vec::new(), tls: Arc::default(), options }
     }
 
     fn add(&mut self, listener: TcpListener) -> io::Result<()> {
@@ -108,7 +121,7 @@ impl Server {
         H: Fn(Request<Incoming>, Arc<ConnectionInfo>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = http::Response<Body>> + Send + 'static,
     {
-        let Self { listeners, options, .. } = self;
+        let Self { listeners, tls, options, .. } = self;
         let permits = Arc::new(Semaphore::new(options.max_connections.min(Semaphore::MAX_PERMITS)));
         let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
         let mut connections = JoinSet::new();
@@ -128,6 +141,7 @@ impl Server {
                         let serving = connection::serve(
                             stream,
                             peer,
+                            tls.terms(),
                             handler.clone(),
                             options.clone(),
                             shutdown.clone(),
@@ -139,9 +153,12 @@ impl Server {
                     }
                     Err(_) => {
                         tracing::debug!(%peer, "refused a connection: all are taken");
-                        if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+                        // Words in the clear mean nothing to whoever begins a handshake.
+                        if !tls.is_on()
+                            && let Ok(permit) = Arc::clone(&refusals).try_acquire_owned()
+                        {
                             connections.spawn(async move {
-                                refuse(stream).await;
+                                refuse(stream, REFUSAL).await;
                                 drop(permit);
                             });
                         }
@@ -191,14 +208,14 @@ async fn pause_after(error: &io::Error, shutdown: &CancellationToken) {
     tokio::time::timeout(ACCEPT_PAUSE, shutdown.cancelled()).await.ok();
 }
 
-/// Says 503 to a connection beyond the limit and closes it.
+/// Says why a connection is not served, such as 503 beyond the limit, and closes it.
 ///
 /// What the client has sent is read away for a moment: closing over unread bytes would reset the connection
 /// and take the answer with it.
-async fn refuse(stream: TcpStream) {
+pub(super) async fn refuse(stream: TcpStream, answer: &[u8]) {
     let Ok(stream) = stream.into_std() else { return };
     // The answer fits any fresh send buffer; a socket that cannot take it is not worth waiting for.
-    if (&stream).write_all(REFUSAL).is_err() || stream.shutdown(std::net::Shutdown::Write).is_err() {
+    if (&stream).write_all(answer).is_err() || stream.shutdown(std::net::Shutdown::Write).is_err() {
         return;
     }
     let Ok(stream) = TcpStream::from_std(stream) else { return };

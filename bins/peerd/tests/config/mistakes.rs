@@ -110,9 +110,17 @@ fn an_entry_without_a_required_key_is_refused_where_it_begins() {
 }
 
 #[test]
-fn keys_whose_behaviour_does_not_exist_yet_are_refused() {
-    for text in ["[server]\ntls_cert = \"/c\"\n", "[server]\ntls_key = \"/k\"\n"] {
-        assert!(report(text).contains("unknown"), "{text}");
+fn a_certificate_and_its_key_go_together() {
+    for (text, expected) in [
+        ("[server]\ntls_cert = \"/c\"\n", "peerd.toml:2:12: server.tls_cert: needs server.tls_key"),
+        ("[server]\ntls_key = \"/k\"\n", "peerd.toml:2:11: server.tls_key: needs server.tls_cert"),
+        (
+            "[server]\ntls_cert = \"c\"\ntls_key = \"/k\"\n",
+            "peerd.toml:2:12: server.tls_cert: c is not an absolute path",
+        ),
+    ] {
+        let report = report(text);
+        assert!(report.contains(expected), "{report}");
     }
 }
 

@@ -16,6 +16,7 @@ use peerd::http::failed_limit::FailedLimit;
 use peerd::http::key_slots::KeySlots;
 use peerd::http::peer::{PeerApi, PeerOptions};
 use peerd::http::server::{Server, ServerOptions};
+use peerd::http::tls::Tls;
 use peerd::http::transfers::Transfers;
 use peerd::library::{Library, ShareSpec};
 use retry_kit::{Rate, RateLimiter, TokioClock};
@@ -48,6 +49,7 @@ pub(crate) struct Setup {
     pub(crate) failed: (u32, Duration),
     pub(crate) connections_per_key: usize,
     pub(crate) files: Vec<(&'static str, Vec<u8>)>,
+    pub(crate) tls: Arc<Tls>,
 }
 
 impl Default for Setup {
@@ -62,6 +64,7 @@ impl Default for Setup {
             failed: (20, Duration::from_secs(60)),
             connections_per_key: 0,
             files: Vec::new(),
+            tls: Arc::default(),
         }
     }
 }
@@ -141,7 +144,7 @@ impl Setup {
         };
         let api = PeerApi::new(Arc::clone(&library), Arc::clone(&keys), counts.clone(), options);
         let server = Server::bind(&["127.0.0.1:0".parse().expect("an address")], self.server).await;
-        let server = server.expect("a free port");
+        let server = server.expect("a free port").with_tls(self.tls);
         let address = server.local_addrs()[0];
         let stop = CancellationToken::new();
         let handler = move |request, connection| Arc::clone(&api).handle(request, connection);

@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use download_registry::Options;
-use resume_fetch::ReqwestTransport;
 use retry_kit::ManualClock;
 use serde_json::json;
 
@@ -10,8 +9,8 @@ use super::*;
 async fn book(state: &Path, configured: &BTreeMap<String, PeerConfig>) -> (Arc<PeerBook>, Registry) {
     let registry = Registry::open(state.join("peerd.db"), &Options::default()).await.unwrap();
     let clock: SharedClock = Arc::new(ManualClock::new());
-    let transport = Arc::new(ReqwestTransport::new(Duration::from_secs(10)).unwrap());
-    let peers = Peers::new(configured, transport, Arc::clone(&clock)).unwrap();
+    let ways = crate::outbound::Ways::new(Duration::from_secs(10)).unwrap();
+    let peers = Peers::new(configured, ways, Arc::clone(&clock)).unwrap();
     let book = PeerBook::open(peers, registry.clone(), clock, state, configured).await.unwrap();
     (book, registry)
 }
@@ -32,11 +31,11 @@ async fn a_peer_is_there_at_once_and_after_a_restart_and_its_secrets_are_in_no_d
         "max_concurrent": 5, "limit_down": "1MiB",
     }));
     let (book, registry) = self::book(state.path(), &BTreeMap::new()).await;
-    let added = book.add("bob", bob.clone()).await.unwrap();
+    let added = book.add("bob", bob.clone(), None).await.unwrap();
     assert!(matches!(&added, AddedPeer::New(view) if view.key && view.headers == ["x-a"]), "{added:?}");
-    assert!(matches!(book.add("bob", bob.clone()).await, Ok(AddedPeer::Same(_))));
+    assert!(matches!(book.add("bob", bob.clone(), None).await, Ok(AddedPeer::Same(_))));
     let other = config(json!({ "url": "http://other.example/" }));
-    assert!(matches!(book.add("bob", other).await, Err(PeerBookError::Taken(_))));
+    assert!(matches!(book.add("bob", other, None).await, Err(PeerBookError::Taken(_))));
     let shown = format!("{:?} {:?}", book.list(), registry.records(KIND).await.unwrap());
     assert!(!shown.contains("hush-hush") && !shown.contains("quiet"), "{shown}");
     registry.close().await;
@@ -51,17 +50,51 @@ async fn a_peer_is_there_at_once_and_after_a_restart_and_its_secrets_are_in_no_d
 }
 
 #[tokio::test]
+async fn certificates_of_a_peer_are_kept_beside_its_secrets_and_go_with_it() {
+    let state = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["bob.example".to_owned()]).unwrap().cert;
+    let bob = || config(json!({ "url": "https://bob.example/" }));
+    let (book, registry) = self::book(state.path(), &BTreeMap::new()).await;
+    let added = book.add("bob", bob(), Some(made.pem())).await.unwrap();
+    assert!(matches!(&added, AddedPeer::New(view) if view.ca), "{added:?}");
+    assert!(matches!(book.add("bob", bob(), Some(made.pem())).await, Ok(AddedPeer::Same(_))));
+    assert!(
+        matches!(book.add("bob", bob(), None).await, Err(PeerBookError::Taken(_))),
+        "that is another one"
+    );
+    let on_record = format!("{:?}", registry.records(KIND).await.unwrap());
+    assert!(!on_record.contains("ca_file"), "a state directory may move: {on_record}");
+    registry.close().await;
+    let (book, registry) = self::book(state.path(), &BTreeMap::new()).await;
+    let file = state.path().join("peers/bob.pem");
+    assert_eq!(book.peers().get("bob").unwrap().config().ca_file(), Some(&*file));
+    registry.close().await;
+    std::fs::write(&file, "nothing of use").unwrap();
+    let (book, _registry) = self::book(state.path(), &BTreeMap::new()).await;
+    let trouble = book.view("bob").unwrap().error.unwrap();
+    assert!(
+        trouble.contains("bob.pem holds no certificate") && trouble.contains("add it again"),
+        "{trouble}"
+    );
+    book.remove("bob").await.unwrap();
+    assert!(!file.exists());
+    let refused = book.add("bob", bob(), Some("nothing of use".to_owned())).await;
+    assert!(matches!(refused, Err(PeerBookError::Unusable(_))), "{refused:?}");
+    assert!(!file.exists(), "what was refused leaves nothing");
+}
+
+#[tokio::test]
 async fn the_configuration_wins_and_gives_back_what_it_took() {
     let state = tempfile::tempdir().unwrap();
     let (book, _registry) = self::book(state.path(), &BTreeMap::new()).await;
-    book.add("bob", config(json!({ "url": "http://added.example/" }))).await.unwrap();
+    book.add("bob", config(json!({ "url": "http://added.example/" })), None).await.unwrap();
     let of_file = |url: &str| BTreeMap::from([("bob".to_owned(), config(json!({ "url": url })))]);
     book.configure(&of_file("http://file.example/")).unwrap();
     assert_eq!(url(&book, "bob").as_deref(), Some("http://file.example/"));
     assert_eq!((book.list().len(), book.list()[0].origin), (1, Origin::File));
     assert!(matches!(book.remove("bob").await, Err(PeerBookError::DefinedInFile(_))));
     let again = config(json!({ "url": "http://added.example/" }));
-    assert!(matches!(book.add("bob", again).await, Err(PeerBookError::DefinedInFile(_))));
+    assert!(matches!(book.add("bob", again, None).await, Err(PeerBookError::DefinedInFile(_))));
     book.configure(&BTreeMap::new()).unwrap();
     assert_eq!(url(&book, "bob").as_deref(), Some("http://added.example/"));
     book.remove("bob").await.unwrap();
@@ -74,7 +107,7 @@ async fn the_configuration_wins_and_gives_back_what_it_took() {
 async fn an_added_peer_that_comes_back_unusable_stops_no_reload_and_says_why() {
     let state = tempfile::tempdir().unwrap();
     let (book, registry) = self::book(state.path(), &BTreeMap::new()).await;
-    book.add("bob", config(json!({ "url": "http://added.example/", "key": "k" }))).await.unwrap();
+    book.add("bob", config(json!({ "url": "http://added.example/", "key": "k" })), None).await.unwrap();
     registry.close().await;
     let secrets = state.path().join("peers/bob.json");
     let broken = std::fs::read_to_string(&secrets).unwrap().replace("\"k\"", "\"two\\nlines\"");
@@ -93,7 +126,7 @@ async fn an_added_peer_that_comes_back_unusable_stops_no_reload_and_says_why() {
 async fn secrets_that_are_gone_are_a_warning_with_a_remedy() {
     let state = tempfile::tempdir().unwrap();
     let (book, registry) = self::book(state.path(), &BTreeMap::new()).await;
-    book.add("bob", config(json!({ "url": "http://bob.example/", "key": "k" }))).await.unwrap();
+    book.add("bob", config(json!({ "url": "http://bob.example/", "key": "k" })), None).await.unwrap();
     registry.close().await;
     std::fs::remove_file(state.path().join("peers/bob.json")).unwrap();
     let (book, _registry) = self::book(state.path(), &BTreeMap::new()).await;
@@ -107,10 +140,10 @@ async fn what_cannot_be_used_leaves_nothing_behind() {
     let state = tempfile::tempdir().unwrap();
     let (book, registry) = self::book(state.path(), &BTreeMap::new()).await;
     let unusable = config(json!({ "url": "http://bob.example/", "key": "two\nlines" }));
-    assert!(matches!(book.add("bob", unusable).await, Err(PeerBookError::Unusable(_))));
+    assert!(matches!(book.add("bob", unusable, None).await, Err(PeerBookError::Unusable(_))));
     for name in ["", "..", "a/b", "../x"] {
         let peer = config(json!({ "url": "http://bob.example/" }));
-        assert!(matches!(book.add(name, peer).await, Err(PeerBookError::BadName(_))), "{name:?}");
+        assert!(matches!(book.add(name, peer, None).await, Err(PeerBookError::BadName(_))), "{name:?}");
     }
     assert!(book.list().is_empty() && registry.records(KIND).await.unwrap().is_empty());
     assert!(!state.path().join("peers").exists());

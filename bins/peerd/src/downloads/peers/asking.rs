@@ -61,21 +61,9 @@ impl Directory {
         request.headers_mut().extend(more.iter().cloned());
         let late = self.clock.sleep(PATIENCE);
         tokio::select! {
-            reply = self.read(request, max) => reply,
+            reply = read(peer, request, max) => reply,
             () = late => Err(AskError::Timeout(PATIENCE)),
         }
-    }
-
-    async fn read(&self, request: http::Request<()>, max: usize) -> Result<Reply, AskError> {
-        let (head, mut body) = self.transport.get(request).await?.into_parts();
-        let mut bytes = BytesMut::new();
-        while let Some(frame) = body.try_next().await? {
-            if bytes.len() + frame.len() > max {
-                return Err(AskError::Malformed("it is too long"));
-            }
-            bytes.extend_from_slice(&frame);
-        }
-        Ok(Reply { status: head.status, headers: head.headers, body: bytes.freeze() })
     }
 
     /// Asks for a document; anything but 200 is an error.
@@ -92,6 +80,18 @@ impl Directory {
             }
         }
     }
+}
+
+async fn read(peer: &Peer, request: http::Request<()>, max: usize) -> Result<Reply, AskError> {
+    let (head, mut body) = peer.way().transport.get(request).await?.into_parts();
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.try_next().await? {
+        if bytes.len() + frame.len() > max {
+            return Err(AskError::Malformed("it is too long"));
+        }
+        bytes.extend_from_slice(&frame);
+    }
+    Ok(Reply { status: head.status, headers: head.headers, body: bytes.freeze() })
 }
 
 /// For one answer, from the connection to its last byte.

@@ -10,7 +10,7 @@ impl Peers {
         let request = http::Request::get(peer.url("ping")).body(()).map_err(|_| PeerError::Malformed)?;
         let late = self.shared.clock.sleep(PATIENCE);
         tokio::select! {
-            answer = self.shared.transport.get(request) => Ok(answer.map(drop)?),
+            answer = peer.way().transport.get(request) => Ok(answer.map(drop)?),
             () = late => Err(PeerError::Timeout),
         }
     }

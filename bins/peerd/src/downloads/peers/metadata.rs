@@ -55,15 +55,15 @@ impl Peers {
         *request.headers_mut() = peer.headers().clone();
         let late = self.shared.clock.sleep(METADATA_TIMEOUT);
         tokio::select! {
-            metadata = self.shared.read_metadata(request) => metadata,
+            metadata = self.shared.read_metadata(peer, request) => metadata,
             () = late => Err(PeerError::Timeout),
         }
     }
 }
 
 impl Directory {
-    async fn read_metadata(&self, request: http::Request<()>) -> Result<Metadata, PeerError> {
-        let response = self.transport.get(request).await?;
+    async fn read_metadata(&self, peer: &Peer, request: http::Request<()>) -> Result<Metadata, PeerError> {
+        let response = peer.way().transport.get(request).await?;
         if response.status() != StatusCode::OK {
             return Err(self.refusal(response.status(), response.headers()));
         }
@@ -93,7 +93,6 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
-    use resume_fetch::ReqwestTransport;
     use retry_kit::ManualClock;
     use scripted_peer::{Answer, Representation, ScriptedPeer};
 
@@ -108,9 +107,9 @@ mod tests {
             headers: BTreeMap::from([("x-colour".to_owned(), Secret::new("red"))]),
             ..serde_json::from_value(serde_json::json!({ "url": url })).unwrap()
         };
-        let transport = Arc::new(ReqwestTransport::new(Duration::from_secs(10)).unwrap());
+        let ways = crate::outbound::Ways::new(Duration::from_secs(10)).unwrap();
         let peers = BTreeMap::from([("bob".to_owned(), bob)]);
-        (Peers::new(&peers, transport, Arc::new(clock.clone())).unwrap(), clock)
+        (Peers::new(&peers, ways, Arc::new(clock.clone())).unwrap(), clock)
     }
 
     #[tokio::test]

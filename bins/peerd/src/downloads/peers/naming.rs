@@ -35,7 +35,6 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use resume_fetch::ReqwestTransport;
     use retry_kit::ManualClock;
 
     use super::*;
@@ -44,9 +43,9 @@ mod tests {
     fn a_peer_is_found_by_its_name_or_by_the_digest_of_its_url_as_written() {
         for (url, id) in [("http://radarr:7878", "33cf6f5d"), ("http://radarr:7878/", "d979ce13")] {
             let bob = serde_json::from_value(serde_json::json!({ "url": url })).unwrap();
-            let transport = Arc::new(ReqwestTransport::new(Duration::from_secs(10)).unwrap());
+            let ways = crate::outbound::Ways::new(Duration::from_secs(10)).unwrap();
             let config = BTreeMap::from([("bob".to_owned(), bob)]);
-            let peers = Peers::new(&config, transport, Arc::new(ManualClock::new())).unwrap();
+            let peers = Peers::new(&config, ways, Arc::new(ManualClock::new())).unwrap();
             assert_eq!(peers.names(), [format!("bob ({id})")]);
             for named in ["bob", id, &id.to_uppercase()] {
                 assert_eq!(peers.find(named).as_deref(), Some("bob"), "{named}");

@@ -9,21 +9,42 @@ use retry_kit::{RateLimiter, SharedClock};
 use thiserror::Error;
 
 use crate::config::PeerConfig;
+use crate::outbound::{NoWay, Way, Ways};
+use crate::tls::Trust;
 
 /// One peer, as it was configured when it was taken out of the directory.
 pub struct Peer {
     name: String,
     config: PeerConfig,
     headers: HeaderMap,
+    way: Way,
     pub(in crate::downloads) limit_down: RateLimiter,
 }
 
 /// Why a peer's configuration cannot be used.
 #[derive(Debug, Error)]
-#[error("peer {peer}: the {what} holds characters no header can carry")]
+#[error("peer {peer}: {flaw}")]
 pub struct UnusablePeer {
     peer: String,
-    what: String,
+    flaw: Flaw,
+}
+
+/// What is wrong with a peer's configuration.
+#[derive(Debug, Error)]
+enum Flaw {
+    /// What would have to be sent cannot be.
+    #[error("the {0} holds characters no header can carry")]
+    Unsendable(String),
+    /// Its certificates cannot be used.
+    #[error(transparent)]
+    NoWay(#[from] NoWay),
+}
+
+impl UnusablePeer {
+    /// Whether the certificates that are trusted for it are to blame.
+    pub fn is_about_certificates(&self) -> bool {
+        matches!(self.flaw, Flaw::NoWay(_))
+    }
 }
 
 impl Peer {
@@ -31,17 +52,31 @@ impl Peer {
     pub(super) fn new(
         name: &str,
         config: PeerConfig,
+        trust: Option<Trust>,
         before: Option<&Peer>,
+        ways: &Ways,
         clock: &SharedClock,
     ) -> Result<Self, UnusablePeer> {
-        let headers = headers(&config).map_err(|what| UnusablePeer { peer: name.to_owned(), what })?;
+        let unusable = |flaw| UnusablePeer { peer: name.to_owned(), flaw };
+        let headers = headers(&config).map_err(|what| unusable(Flaw::Unsendable(what)))?;
+        // Connections that are there were made under the certificates of before.
+        let way = match before.filter(|before| before.way.trust == trust) {
+            Some(before) => before.way.clone(),
+            None => ways.to(trust).map_err(|error| unusable(error.into()))?,
+        };
         let rate = NonZeroU64::new(config.limit_down.bytes()).into();
         let limit_down = match before {
             Some(before) => before.limit_down.clone(),
             None => RateLimiter::new(Arc::clone(clock), rate),
         };
         limit_down.set_rate(rate);
-        Ok(Self { name: name.to_owned(), config, headers, limit_down })
+        Ok(Self { name: name.to_owned(), config, headers, way, limit_down })
+    }
+
+    /// Whose certificates its `ca_file` names now; blocks for as long as that takes to read.
+    pub(super) fn trust(name: &str, config: &PeerConfig) -> Result<Option<Trust>, UnusablePeer> {
+        let trust = Ways::trust(config.ca_file());
+        trust.map_err(|error| UnusablePeer { peer: name.to_owned(), flaw: error.into() })
     }
 
     /// What it is called here.
@@ -52,6 +87,11 @@ impl Peer {
     /// What it was made of.
     pub fn config(&self) -> &PeerConfig {
         &self.config
+    }
+
+    /// How it is reached.
+    pub(in crate::downloads) fn way(&self) -> &Way {
+        &self.way
     }
 
     /// Downloads from this peer at once.
@@ -128,7 +168,8 @@ mod tests {
 
     fn peer(config: PeerConfig) -> Result<Peer, UnusablePeer> {
         let clock: SharedClock = Arc::new(ManualClock::new());
-        Peer::new("bob", config, None, &clock)
+        let ways = Ways::new(std::time::Duration::from_secs(1)).unwrap();
+        Peer::new("bob", config, None, None, &ways, &clock)
     }
 
     #[test]

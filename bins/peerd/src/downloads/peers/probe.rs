@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::asking::{AskError, Reply};
 use super::offer::{OfferQuery, OfferedItem};
 use super::{Peer, Peers};
+use crate::tls::chain_remedy;
 
 /// What was found out about a peer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -226,7 +227,7 @@ fn remedy(check: &'static str, name: &str, error: &AskError) -> (&'static str, S
             );
             ("key", again)
         }
-        AskError::Transport(error) => (check, unreached(error)),
+        AskError::Transport(error) => (check, unreached(name, error)),
         AskError::Timeout(_) => {
             (check, "see whether it is overloaded, or a firewall drops what we send".to_owned())
         }
@@ -240,7 +241,10 @@ fn remedy(check: &'static str, name: &str, error: &AskError) -> (&'static str, S
     }
 }
 
-fn unreached(error: &TransportError) -> String {
+fn unreached(name: &str, error: &TransportError) -> String {
+    if let Some(remedy) = chain_remedy(error, Some(name)) {
+        return remedy;
+    }
     let help = match error.failure {
         NetworkFailure::Dns => "see whether this machine can resolve names at all",
         NetworkFailure::UnknownHost => "see whether the host name is spelled right",

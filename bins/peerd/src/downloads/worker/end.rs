@@ -15,6 +15,7 @@ use crate::downloads::peers::PeerError;
 use crate::downloads::{Intent, RENEW};
 use crate::events::{Retry, Step, Why};
 use crate::failure::Failure;
+use crate::tls::with_remedy;
 
 /// How a row leaves its worker.
 #[derive(Debug)]
@@ -41,8 +42,11 @@ pub(super) enum End {
 
 impl Worker {
     pub(super) fn undescribed(&self, error: &DescribeError) -> End {
-        let message = resume_fetch::describe(error);
+        let message = with_remedy(error, self.row.peer.as_deref());
         match error {
+            DescribeError::Peer(PeerError::Transport(error)) if !error.is_transient() => {
+                failed(Failure::Rejected, message, false)
+            }
             DescribeError::Peer(PeerError::Status { status, retry_after }) => match status.as_u16() {
                 _ if resume_fetch::is_transient_status(*status) => {
                     self.backed_off(Failure::AttemptsExhausted, message, *retry_after)
@@ -77,7 +81,7 @@ impl Worker {
 
     /// What an engine that ended without a file means for the row.
     pub(super) fn end_of(&self, error: FetchError) -> End {
-        let message = resume_fetch::describe(&error);
+        let message = with_remedy(&error, self.row.peer.as_deref());
         let kind = Failure::of(&error.kind);
         match error.kind {
             FetchErrorKind::Stopped => End::Stopped,

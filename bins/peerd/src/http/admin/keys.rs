@@ -28,7 +28,7 @@ pub(super) async fn create(
     tracing::info!(key = name, shares = ?key.view.shares, "a key was made");
     let mut document = serde_json::to_value(&key.view).map_err(|_| Problem::internal())?;
     document["secret"] = key.secret.into();
-    document["reach"] = json!(access.reach);
+    document["reach"] = json!(access.listening.reach());
     Ok(body::json(StatusCode::CREATED, &document))
 }
 

@@ -13,6 +13,7 @@ use crate::downloads::{AskError, OfferQuery, Peer};
 use crate::http::body::{self, Body};
 use crate::http::page::Query;
 use crate::http::problem::Problem;
+use crate::tls::{Trust, with_remedy};
 
 pub(super) fn list(access: &Access) -> Response<Body> {
     body::json(StatusCode::OK, &json!({ "peers": access.peers.list() }))
@@ -25,9 +26,9 @@ pub(super) fn show(access: &Access, name: &str) -> Result<Response<Body>, Proble
 
 /// Adds a peer: 201, or 200 when it is there already and the same.
 pub(super) async fn add(access: &Access, new: Document) -> Result<Response<Body>, Problem> {
-    let (name, config) = peer(new)?;
+    let (name, config, ca) = peer(new)?;
     let exposed = (config.key.is_some() || !config.headers.is_empty()) && config.url.is_plain_and_public();
-    let (view, is_new) = match access.peers.add(&name, config).await.map_err(|error| refused(&error))? {
+    let (view, is_new) = match access.peers.add(&name, config, ca).await.map_err(|error| refused(&error))? {
         AddedPeer::New(view) => (view, true),
         AddedPeer::Same(view) => (view, false),
     };
@@ -69,7 +70,7 @@ pub(super) async fn test(access: &Access, name: &str) -> Result<Response<Body>, 
 }
 
 /// The peer a document describes. Every value goes through the same reading as one of the configuration.
-fn peer(mut new: Document) -> Result<(String, PeerConfig), Problem> {
+fn peer(mut new: Document) -> Result<(String, PeerConfig, Option<String>), Problem> {
     let name = new.take::<String>("name")?.ok_or_else(|| invalid("name", "a peer needs a name"))?;
     let url = new.take::<PeerUrl>("url")?.ok_or_else(|| invalid("url", "a peer needs an address"))?;
     let mut fields = Map::new();
@@ -95,9 +96,13 @@ fn peer(mut new: Document) -> Result<(String, PeerConfig), Problem> {
     if let Some(limit) = new.take::<Rate>("limit_down")?.and_then(Rate::limit) {
         fields.insert("limit_down".to_owned(), limit.into());
     }
+    let ca = new.take::<String>("ca")?;
+    if let Some(Err(error)) = ca.as_deref().map(Trust::of_text) {
+        return Err(invalid("ca", format_args!("{error}; {}", error.help())));
+    }
     new.end()?;
     let config = serde_json::from_value(Value::Object(fields)).map_err(|_| Problem::internal())?;
-    Ok((name, config))
+    Ok((name, config, ca))
 }
 
 fn known(access: &Access, name: &str) -> Result<Arc<Peer>, Problem> {
@@ -114,6 +119,7 @@ fn refused(error: &PeerBookError) -> Problem {
         |kind, title| Problem::new(StatusCode::CONFLICT, kind, title).with_detail(error.to_string());
     match error {
         PeerBookError::BadName(_) => invalid("name", error),
+        PeerBookError::Unusable(error) if error.is_about_certificates() => invalid("ca", error),
         PeerBookError::Unusable(error) => invalid("key", error),
         PeerBookError::DefinedInFile(_) => conflict("defined-in-file", "The configuration defines this peer"),
         PeerBookError::Taken(_) => conflict("peer-exists", "There is another peer of that name"),
@@ -134,7 +140,7 @@ fn unanswered(name: &str, error: &AskError) -> Problem {
         _ => (StatusCode::BAD_GATEWAY, "peer-error", "The peer gave no useful answer"),
     };
     let problem = Problem::new(status, kind, title);
-    let problem = problem.with_detail(format!("{name}: {}", resume_fetch::describe(error)));
+    let problem = problem.with_detail(format!("{name}: {}", with_remedy(error, Some(name))));
     match error {
         AskError::Status { status, retry_after } => {
             let problem = problem.with_member("peer_status", status.as_u16());

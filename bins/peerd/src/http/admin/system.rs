@@ -15,6 +15,7 @@ use crate::current::Current;
 use crate::downloads::Downloads;
 use crate::http::body::{self, Body};
 use crate::http::problem::Problem;
+use crate::http::tls::Tls;
 use crate::library::rfc3339;
 use crate::reload::{ReloadError, Reloads};
 
@@ -24,6 +25,8 @@ pub struct System {
     pub node: String,
     /// Addresses of the public listener.
     pub peer_addrs: Vec<SocketAddr>,
+    /// How the public listener answers.
+    pub tls: Arc<Tls>,
     /// Addresses of the admin listener.
     pub admin_addrs: Vec<SocketAddr>,
     /// The configuration read last.
@@ -66,6 +69,7 @@ pub(super) async fn show(system: &System, downloads: &Downloads, limits: &Limits
         "registry": downloads.registry().path(),
         "config_file": loaded.file,
         "listeners": { "peer": system.peer_addrs, "admin": system.admin_addrs },
+        "tls": tls(&system.tls),
         "limits": limits::document(limits),
         "downloads": {
             "enabled": settings.enabled,
@@ -82,6 +86,20 @@ pub(super) async fn show(system: &System, downloads: &Downloads, limits: &Limits
         "warnings": list(&loaded.warnings),
     });
     body::json(StatusCode::OK, &document)
+}
+
+/// Whether the public listener speaks TLS, and what its certificate says.
+fn tls(tls: &Tls) -> Value {
+    let certificate = tls.certificate().map(|certificate| {
+        json!({
+            "names": certificate.names,
+            "not_before": rfc3339(certificate.not_before),
+            "not_after": rfc3339(certificate.not_after),
+            "self_signed": certificate.self_signed,
+            "sha256": certificate.sha256,
+        })
+    });
+    json!({ "on": tls.is_on(), "certificate": certificate })
 }
 
 /// Reads the configuration again. 200 with what that changed, or 422 with everything that is wrong.

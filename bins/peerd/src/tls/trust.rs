@@ -1,0 +1,198 @@
+//! Whose certificates we take from one peer, beyond those the system's authorities vouch for.
+//!
+//! A friend has no name that an authority would vouch for, or no wish to ask one. What they hand over is a PEM file:
+//! the certificate of an authority of their own, or the very certificate their daemon shows. An authority is what TLS
+//! libraries expect there; a certificate that stands for itself is refused by them, often as "an authority used as a
+//! server". So a certificate that is itself in the file is taken as it is, by comparing it byte by byte; name and dates
+//! are checked all the same.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_name;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use rustls_platform_verifier::Verifier;
+use thiserror::Error;
+
+use super::pem::{self, PemFlaw};
+use super::{Certificate, Standing};
+
+/// The certificates of a `ca_file`: trusted for one peer, and for nobody else.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Trust {
+    certificates: Vec<CertificateDer<'static>>,
+}
+
+/// Why a `ca_file` cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TrustError {
+    /// The file, or the text, is not in order.
+    #[error("{what} {flaw}")]
+    Flawed {
+        /// Which file, or that it is a text.
+        what: String,
+        /// What is wrong with it.
+        flaw: PemFlaw,
+    },
+    /// One of the certificates is none.
+    #[error("certificate {number} in {what} cannot be read")]
+    Certificate {
+        /// Which file, or that it is a text.
+        what: String,
+        /// Which one, counted from 1.
+        number: usize,
+    },
+}
+
+impl TrustError {
+    /// What to do about it.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Flawed { flaw, .. } => flaw.help(),
+            Self::Certificate { .. } => "ask for it again, as PEM text",
+        }
+    }
+}
+
+impl Trust {
+    /// Reads a `ca_file`; blocks.
+    ///
+    /// # Errors
+    /// [`TrustError`] names the file and what is wrong with it.
+    pub fn read(path: &Path) -> Result<Self, TrustError> {
+        Self::of(pem::read(path).and_then(|text| pem::certificates(&text)), &path.display())
+    }
+
+    /// Takes the text of a `ca_file`.
+    ///
+    /// # Errors
+    /// [`TrustError`] says what is wrong with it.
+    pub fn of_text(text: &str) -> Result<Self, TrustError> {
+        Self::of(pem::certificates(text.as_bytes()), &"the text")
+    }
+
+    fn of(
+        certificates: Result<Vec<CertificateDer<'static>>, PemFlaw>,
+        what: &dyn fmt::Display,
+    ) -> Result<Self, TrustError> {
+        let certificates =
+            certificates.map_err(|flaw| TrustError::Flawed { what: what.to_string(), flaw })?;
+        let mut roots = rustls::RootCertStore::empty();
+        for (index, certificate) in certificates.iter().enumerate() {
+            let unreadable = |_| TrustError::Certificate { what: what.to_string(), number: index + 1 };
+            roots.add(certificate.clone()).map_err(unreadable)?;
+        }
+        Ok(Self { certificates })
+    }
+
+    /// What the certificates say about themselves, as far as they can be read.
+    pub fn certificates(&self) -> impl Iterator<Item = Certificate> {
+        self.certificates.iter().filter_map(Certificate::of)
+    }
+
+    /// How a client that trusts these, and the system's authorities, speaks TLS.
+    ///
+    /// # Errors
+    /// When the authorities cannot be read, or there is none.
+    pub fn client_config(&self) -> Result<rustls::ClientConfig, Error> {
+        let provider = Arc::new(ring::default_provider());
+        let verifier = FriendVerifier::new(self, Arc::clone(&provider))?;
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        config.alpn_protocols = vec![super::identity::HTTP_1.to_vec()];
+        Ok(config)
+    }
+}
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Trust({} certificates)", self.certificates.len())
+    }
+}
+
+/// Checks what a peer shows: against itself where it is in the file, else against the authorities there are.
+#[derive(Debug)]
+struct FriendVerifier {
+    listed: Vec<CertificateDer<'static>>,
+    authorities: Verifier,
+}
+
+impl FriendVerifier {
+    fn new(trust: &Trust, provider: Arc<CryptoProvider>) -> Result<Self, Error> {
+        let listed = trust.certificates.clone();
+        let authorities = Verifier::new_with_extra_roots(listed.iter().cloned(), provider)?;
+        Ok(Self { listed, authorities })
+    }
+}
+
+impl ServerCertVerifier for FriendVerifier {
+    fn verify_server_cert(
+        &self,
+        shown: &CertificateDer<'_>,
+        above: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if !self.listed.iter().any(|listed| listed == shown) {
+            return self.authorities.verify_server_cert(shown, above, name, ocsp, now);
+        }
+        verify_server_name(&ParsedCertificate::try_from(shown)?, name)?;
+        check_dates(shown, now)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        shown: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.authorities.verify_tls12_signature(message, shown, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        shown: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.authorities.verify_tls13_signature(message, shown, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
+    }
+}
+
+fn check_dates(shown: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
+    // Without its dates nobody knows whether it still holds.
+    let certificate = Certificate::of(shown).ok_or(CertificateError::BadEncoding)?;
+    let moment = std::time::UNIX_EPOCH + std::time::Duration::from_secs(now.as_secs());
+    let unix = |time: std::time::SystemTime| {
+        UnixTime::since_unix_epoch(time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default())
+    };
+    match certificate.standing(moment) {
+        Standing::Holds(_) => Ok(()),
+        Standing::NotYet => {
+            let not_before = unix(certificate.not_before);
+            Err(CertificateError::NotValidYetContext { time: now, not_before }.into())
+        }
+        Standing::Expired => {
+            let not_after = unix(certificate.not_after);
+            Err(CertificateError::ExpiredContext { time: now, not_after }.into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

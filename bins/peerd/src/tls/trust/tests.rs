@@ -1,0 +1,97 @@
+use std::time::Duration;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+
+use super::*;
+
+fn asked(name: &str) -> CertificateParams {
+    let mut asked = CertificateParams::new([name.to_owned()]).unwrap();
+    asked.distinguished_name.push(DnType::CommonName, name);
+    asked
+}
+
+fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+    let mut asked = asked(name);
+    asked.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(asked, KeyPair::generate().unwrap()).unwrap()
+}
+
+fn calling_itself(is_ca: IsCa) -> CertificateParams {
+    let mut asked = asked("bob.example");
+    asked.is_ca = is_ca;
+    asked
+}
+
+fn by_itself(asked: CertificateParams) -> rcgen::Certificate {
+    asked.self_signed(&KeyPair::generate().unwrap()).unwrap()
+}
+
+/// What a client with this `ca_file` says to a server called `name` that shows `shown`.
+fn judged(ca_file: &str, shown: &rcgen::Certificate, name: &'static str) -> Result<(), Error> {
+    let trust = Trust::of_text(ca_file).unwrap();
+    let verifier = FriendVerifier::new(&trust, Arc::new(ring::default_provider())).unwrap();
+    let name = ServerName::try_from(name).unwrap();
+    verifier.verify_server_cert(shown.der(), &[], &name, &[], UnixTime::now()).map(drop)
+}
+
+#[test]
+fn what_the_authority_of_a_friend_signed_is_taken() {
+    let ours = authority("friends");
+    let leaf = asked("bob.example").signed_by(&KeyPair::generate().unwrap(), &ours).unwrap();
+    assert_eq!(judged(&ours.pem(), &leaf, "bob.example"), Ok(()));
+    let another = authority("friends");
+    assert!(
+        matches!(judged(&another.pem(), &leaf, "bob.example"), Err(Error::InvalidCertificate(_))),
+        "the same name is not the same authority"
+    );
+    let both = format!("{}{}", another.pem(), ours.pem());
+    assert_eq!(judged(&both, &leaf, "bob.example"), Ok(()), "one of several is enough");
+}
+
+#[test]
+fn a_certificate_that_stands_for_itself_is_taken_when_it_is_listed() {
+    for (is_ca, because) in [
+        (IsCa::NoCa, "says nothing about signing others"),
+        (IsCa::ExplicitNoCa, "may not sign others"),
+        (IsCa::Ca(BasicConstraints::Unconstrained), "calls itself an authority, as openssl makes them"),
+    ] {
+        let shown = by_itself(calling_itself(is_ca.clone()));
+        assert_eq!(judged(&shown.pem(), &shown, "bob.example"), Ok(()), "{because}");
+        let other = by_itself(calling_itself(is_ca));
+        assert!(judged(&other.pem(), &shown, "bob.example").is_err(), "{because}, and is not listed");
+    }
+}
+
+#[test]
+fn name_and_dates_are_checked_whoever_vouches() {
+    let shown = by_itself(asked("bob.example"));
+    let error = judged(&shown.pem(), &shown, "carol.example").unwrap_err().to_string();
+    assert!(error.contains("not valid for name \"carol.example\""), "{error}");
+    let mut old = asked("bob.example");
+    (old.not_before, old.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+    let old = by_itself(old);
+    let error = judged(&old.pem(), &old, "bob.example").unwrap_err();
+    assert!(matches!(error, Error::InvalidCertificate(CertificateError::ExpiredContext { .. })), "{error}");
+    let mut early = asked("bob.example");
+    (early.not_before, early.not_after) = (date_time_ymd(3000, 1, 1), date_time_ymd(3001, 1, 1));
+    let early = by_itself(early);
+    let error = judged(&early.pem(), &early, "bob.example").unwrap_err();
+    let expected = matches!(error, Error::InvalidCertificate(CertificateError::NotValidYetContext { .. }));
+    assert!(expected, "{error}");
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_refused_with_the_reason() {
+    let flaw = |text: &str| Trust::of_text(text).unwrap_err().to_string();
+    assert_eq!(flaw("hello"), "the text holds no certificate");
+    let none = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let good = by_itself(asked("bob.example")).pem();
+    assert_eq!(flaw(&format!("{good}{none}")), "certificate 2 in the text cannot be read");
+    let missing = Trust::read(Path::new("/nowhere/bob.pem")).unwrap_err();
+    assert!(missing.to_string().contains("/nowhere/bob.pem cannot be read"), "{missing}");
+    assert_eq!(Trust::of_text(&good).unwrap().certificates().count(), 1);
+    let long = Duration::from_secs(86_400);
+    let now = std::time::SystemTime::now();
+    let standing = Trust::of_text(&good).unwrap().certificates().next().unwrap().standing(now);
+    assert!(matches!(standing, Standing::Holds(left) if left > long));
+}
