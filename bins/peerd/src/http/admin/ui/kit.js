@@ -40,7 +40,7 @@ export const code = (text) => make("code", {}, text);
 
 /** Writes only what differs: a text set anew is read out anew. */
 export function say(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  if (element.textContent !== `${text}`) element.textContent = text;
 }
 
 // --- the daemon

@@ -1,4 +1,4 @@
-// Which bytes are held, arriving, and wanted by a reader. Asked for only while somebody looks.
+// Which bytes are held, arriving, and wanted by a reader.
 
 import { call, make, many, say, size } from "./kit.js";
 
@@ -50,14 +50,16 @@ export class RangeMap {
     [canvas.width, canvas.height] = [width * scale, height * scale];
     const pen = canvas.getContext("2d");
     pen.scale(scale, scale);
-    const band = (name, top, tall, least) => {
+    const band = (name, top, tall, least, most = width) => {
       pen.fillStyle = getComputedStyle(canvas).getPropertyValue(`--${name}`);
-      for (const [start, end] of ranges[name]) pen.fillRect((width * start) / total, top, Math.max(least, (width * (end - start)) / total), tall);
+      for (const [start, end] of ranges[name]) pen.fillRect((width * start) / total, top, Math.min(most, Math.max(least, (width * (end - start)) / total)), tall);
     };
     // Less than a pixel is faint: nothing is claimed that is not here.
     band("held", 0, height - 6, 0);
-    band("arriving", 0, height - 6, 2);
     band("wanted", height - 4, 4, 4);
+    band("arriving", 0, height - 6, 2, 4);
+    pen.globalAlpha = 0.3;
+    band("arriving", 0, height - 6, 0);
     say(this.text, describe(ranges));
     canvas.setAttribute("aria-label", `Bytes of the file: ${describe(ranges)}`);
   }

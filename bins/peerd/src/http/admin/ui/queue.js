@@ -36,7 +36,7 @@ function choose(name) {
 
 // --- what is seen
 
-/** Shows it a few times a second at most, however much is told. */
+/** A few times a second at most. */
 function soon(...what) {
   what.forEach((each) => dirty.add(each));
   due ||= setTimeout(() => {

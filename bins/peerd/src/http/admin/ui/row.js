@@ -125,14 +125,17 @@ export class Row {
     if (!this.map) {
       this.map = new RangeMap(this.id);
       this.list = make("dl.facts");
-      this.more.append(this.map.element, this.list, copyable("Address of the content", contentOf(this.id)), make("div.orders", {}, ...this.rare));
+      this.priority = make("output");
+      const [lower, ...rest] = this.rare;
+      this.more.append(this.map.element, this.list, copyable("Address of the content", contentOf(this.id)),
+        make("div.orders", {}, lower, this.priority, ...rest));
     }
     facts(this.list, [
-      ["From", row.peer ? `${row.peer}/${row.item}` : row.url], ["File", row.target], ["Validator", row.validator],
-      ["Safe on disk", isLive(row) && size(row.durable)], ["Connections", row.state === "downloading" && row.connections],
+      ["From", row.peer ? `${row.peer}/${row.item}` : row.url], ["File", row.target], ["Safe on disk", isLive(row) && size(row.durable)], ["Connections", row.state === "downloading" && row.connections],
       ["Limit", row.limit_down && rate(row.limit_down)], ["Started over", row.restarts && `${row.restarts} ×, ${restarted(row)}`],
       ["Added", moment(row.created_at)],
     ]);
+    say(this.priority, row.priority);
   }
 }
 

@@ -3,7 +3,7 @@
 import { announce, at, call } from "./kit.js";
 
 export const rows = new Map(); // id → row, as the API shows it
-export const attempts = { max: 0 }; // as events tell it, rows do not
+export const attempts = { max: 0 };
 export let more = false; // whether there are rows that are not here
 
 const watchers = [];
@@ -54,13 +54,12 @@ function hear(before, row) {
 
 const asking = new Map(); // id → whether to ask once more
 
-/** One question at a time for each, and a pause before it, in which more may happen. */
+/** One question at a time for each, after a pause. */
 export async function refresh(id) {
   if (asking.has(id)) return void asking.set(id, true);
   do {
     asking.set(id, false);
     await new Promise((resolve) => { setTimeout(resolve, 50); });
-    // What happened in the pause is in the answer.
     asking.set(id, false);
     await call("GET", `/downloads/${id}`).then(put, (error) => error.status === 404 && remove(id));
   } while (asking.get(id));

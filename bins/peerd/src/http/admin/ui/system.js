@@ -1,4 +1,4 @@
-// The daemon itself: limits, disk, facts, and what is wrong with its configuration.
+// The daemon itself: limits, disk, facts, and its configuration.
 
 import { call, duration, facts, find, make, moment, on, rate, say, size, trying } from "./kit.js";
 
