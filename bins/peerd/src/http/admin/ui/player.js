@@ -3,7 +3,7 @@
 import { copyable, find, make, order, say } from "./kit.js";
 import { nameOf } from "./rows.js";
 
-const AUDIO = /\.(mp3|m4a|aac|og[ag]|opus|flac|wav)$/i;
+const AUDIO = /\.(mp3|m4a|ogg|opus|flac)$/i;
 const VIDEO = /\.(mp4|m4v|webm|ogv|mov|mkv)$/i;
 
 export const isMedia = (row) => AUDIO.test(nameOf(row)) || VIDEO.test(nameOf(row));
