@@ -59,7 +59,7 @@ pub use self::problem::{ConfigErrors, Excerpt, Place, Problem};
 pub use self::secret::Secret;
 pub use self::section::Section;
 pub use self::sharing::{KeyConfig, PeerConfig, ShareConfig};
-pub use self::sources::Sources;
+pub use self::sources::{SecretUse, Sources};
 pub use self::template::template;
 pub use self::tries::{Tries, TriesError};
 pub use self::units::UnitError;

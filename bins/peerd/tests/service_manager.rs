@@ -1,5 +1,7 @@
-//! The daemon and whoever started it: what it says over `NOTIFY_SOCKET`, and the sockets it is handed.
+//! The daemon and whoever started it: what it says over `NOTIFY_SOCKET`, the sockets it is handed, and the directories.
 
+#[path = "service_manager/directories.rs"]
+mod directories;
 #[path = "service_manager/manager.rs"]
 mod manager;
 #[path = "service_manager/sockets.rs"]

@@ -12,7 +12,7 @@ use serde_json::Value;
 use url::{Host, Url};
 
 use super::{Global, fail};
-use crate::config::{Config, Overrides, Sources};
+use crate::config::{Config, Overrides, SecretUse, Sources};
 use crate::exit::Exit;
 use crate::outbound::root_cause;
 
@@ -50,6 +50,7 @@ impl Daemon {
         if base.is_none() || key_file.is_none() {
             let sources = Sources::from_process(global.config.clone(), Overrides::default())
                 .map_err(|error| CallError { exit: Exit::LocalIo, message: error.to_string() })?;
+            let sources = Sources { secrets: SecretUse::Ignored, ..sources };
             let loaded = Config::load(&sources).map_err(|errors| CallError {
                 exit: Exit::Config,
                 message: format!("{errors}\n\nwithout a sound configuration: --url URL --api-key-file FILE"),

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{Global, fail, say, say_aside};
-use crate::config::{self, Config, EffectiveSetting, Loaded, Overrides, Place, Problem, Sources};
+use crate::config::{self, Config, EffectiveSetting, Loaded, Overrides, Place, Problem, SecretUse, Sources};
 use crate::exit::Exit;
 
 /// Check the configuration and name every problem, with file, line and column.
@@ -39,7 +39,8 @@ pub(super) struct StateDir {
 impl StateDir {
     pub(super) fn sources(&self, file: Option<PathBuf>) -> Result<Sources, Exit> {
         let overrides = Overrides { state_dir: self.state_dir.clone(), ..Overrides::default() };
-        Sources::from_process(file, overrides).map_err(|error| fail(Exit::General, error))
+        let sources = Sources::from_process(file, overrides).map_err(|error| fail(Exit::General, error))?;
+        Ok(Sources { secrets: SecretUse::Reviewed, ..sources })
     }
 
     pub(super) fn is_given(&self) -> bool {

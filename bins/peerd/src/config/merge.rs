@@ -16,9 +16,9 @@ use super::keys::{Node, keys, node, variable};
 use super::layer::Layer;
 use super::paths::ResolvedPaths;
 use super::problem::{ConfigErrors, Finding, Place, Problem, Spot};
-use super::secret::{Secret, SecretSource};
+use super::secret::{Secret, SecretError, SecretSource};
 use super::setting::Shape;
-use super::sources::Sources;
+use super::sources::{SecretUse, Sources};
 use super::validate::{Verdict, judge};
 use super::{Config, Loaded};
 
@@ -292,7 +292,8 @@ impl Merge {
     }
 }
 
-/// Fetches the secret, or the secrets, of one setting.
+/// Fetches the secret, or the secrets, of one setting. In place of one that is not fetched stands its own path, which no
+/// other has.
 fn fetch(
     path: &KeyPath,
     value: &Value,
@@ -302,9 +303,18 @@ fn fetch(
 ) -> Result<Value, Finding> {
     let mut one = |path: &KeyPath, value: &Value| {
         let source = SecretSource::from_value(value).map_err(|message| Finding::at(path, message))?;
-        let secret = source
-            .resolve(&sources.environment)
-            .map_err(|error| Finding { help: error.help(), ..Finding::at(path, error) })?;
+        if sources.secrets == SecretUse::Ignored && !source.is_literal() {
+            return Ok(Value::from(path.to_string()));
+        }
+        let secret = match source.resolve(&sources.environment) {
+            Err(error @ SecretError::NoCredentials { .. }) if sources.secrets == SecretUse::Reviewed => {
+                let message =
+                    format!("{error}; only the daemon can see it, as its service manager passes it");
+                warnings.push(Finding::at(path, message));
+                return Ok(Value::from(path.to_string()));
+            }
+            outcome => outcome.map_err(|error| Finding { help: error.help(), ..Finding::at(path, error) })?,
+        };
         fetched.push((path.clone(), secret.clone()));
         if let SecretSource::File(file) = &source
             && is_open_to_others(file)

@@ -22,10 +22,24 @@ pub struct Sources {
     pub overrides: Overrides,
     /// Where sockets listen that the service manager passed, in place of `server.listen` and `admin.listen`.
     pub passed: PassedAddresses,
+    /// What becomes of the secrets the configuration names.
+    pub secrets: SecretUse,
     /// What relative paths of the command line are relative to.
     pub current_dir: PathBuf,
     /// The file used when there is no other; `/etc/peerd/peerd.toml` unless a test says otherwise.
     pub system_file: PathBuf,
+}
+
+/// What a configuration is loaded for, as far as its secrets go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SecretUse {
+    /// To run the daemon: one that cannot be fetched is an error.
+    #[default]
+    Fetched,
+    /// To look it over: credentials that only a service manager passes cannot be seen from elsewhere, which is a warning.
+    Reviewed,
+    /// To find the daemon: none is fetched, because whoever asks need not be allowed to read them.
+    Ignored,
 }
 
 impl Default for Sources {
@@ -36,6 +50,7 @@ impl Default for Sources {
             environment: BTreeMap::new(),
             overrides: Overrides::default(),
             passed: PassedAddresses::default(),
+            secrets: SecretUse::default(),
             current_dir: PathBuf::from("/"),
             system_file: PathBuf::from(SYSTEM_FILE),
         }

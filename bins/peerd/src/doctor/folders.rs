@@ -15,7 +15,7 @@ pub(super) fn look(config: &Config, paths: &ResolvedPaths) -> Vec<Finding> {
     let mut findings = vec![private(&paths.state)];
     let key = paths.state.join("admin.key");
     if let Ok(meta) = key.metadata() {
-        findings.extend(readable_by_others("state", &key, &meta.permissions(), "600"));
+        findings.extend(readable_by_others("state", &key, &meta.permissions(), 0o077, "600"));
     }
     findings.extend([&paths.downloads, &paths.incomplete].map(|dir| writable("folder", dir)));
     findings.push(in_one_step(&paths.downloads, &paths.incomplete));
@@ -72,7 +72,8 @@ fn try_to_write(dir: &Path) -> io::Result<bool> {
 fn private(state: &Path) -> Finding {
     let finding = writable("state", state);
     let Ok(meta) = state.metadata() else { return finding };
-    match readable_by_others("state", state, &meta.permissions(), "700") {
+    // A group may pass through, as under a service manager: what is inside has permissions of its own.
+    match readable_by_others("state", state, &meta.permissions(), 0o027, "700") {
         Some(warning) if finding.outcome == Outcome::Ok => warning,
         _ => finding,
     }
@@ -82,10 +83,11 @@ fn readable_by_others(
     area: &'static str,
     path: &Path,
     permissions: &Permissions,
+    wrong: u32,
     right: &str,
 ) -> Option<Finding> {
     let mode = permissions.mode() & 0o777;
-    (mode & 0o077 != 0).then(|| {
+    (mode & wrong != 0).then(|| {
         let detail = format!("others on this machine may look into it (mode {mode:o}); keys are there");
         Finding::warning(
             area,
@@ -206,7 +208,9 @@ mod tests {
         let finding = private(dir.path());
         assert_eq!(finding.outcome, Outcome::Warning);
         assert_eq!(finding.remedy, Some(format!("chmod 700 {}", dir.path().display())));
-        fs::set_permissions(dir.path(), Permissions::from_mode(0o700)).unwrap();
-        assert_eq!(private(dir.path()).outcome, Outcome::Ok);
+        for mode in [0o700, 0o750] {
+            fs::set_permissions(dir.path(), Permissions::from_mode(mode)).unwrap();
+            assert_eq!(private(dir.path()).outcome, Outcome::Ok, "{mode:o}");
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use peerd::config::{Config, SecretUse};
+
 use super::{Bench, report};
 
 #[test]
@@ -99,4 +101,21 @@ fn a_secret_file_everyone_can_read_is_a_warning() {
         fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
         assert_eq!(bench.load().unwrap().warnings.len(), warnings, "{mode:o}");
     }
+}
+
+#[test]
+fn whoever_only_looks_for_the_daemon_needs_no_secret_and_whoever_looks_it_over_is_told_of_credentials() {
+    let text = "[keys.al]\nsecret = { credential = \"al\" }\n[keys.bo]\nsecret = { file = \"/no/such\" }\n\
+                [peers.bob]\nurl = \"http://b/\"\nkey = { env = \"UNSET\" }\n";
+    let mut bench = Bench::new(text);
+    bench.sources.secrets = SecretUse::Ignored;
+    let loaded = Config::load(&bench.sources).unwrap();
+    assert_eq!((loaded.config.keys.len(), loaded.warnings.len()), (2, 0));
+
+    let mut bench = Bench::new("[keys.al]\nsecret = { credential = \"al\" }\n");
+    bench.sources.secrets = SecretUse::Reviewed;
+    let warnings = Config::load(&bench.sources).unwrap().warnings;
+    assert!(warnings[0].message.contains("only the daemon can see it"), "{warnings:?}");
+    bench.sources.secrets = SecretUse::Fetched;
+    assert!(Config::load(&bench.sources).is_err(), "the daemon needs it");
 }
