@@ -87,5 +87,5 @@ fn anchors(page: &Path) -> BTreeSet<String> {
     anchors
 }
 
-/// Pages that are being written.
-const TO_COME: [&str; 3] = ["tls.md", "guides/systemd.md", "guides/container.md"];
+/// A page that is being written.
+const TO_COME: [&str; 1] = ["tls.md"];
