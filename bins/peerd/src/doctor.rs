@@ -3,6 +3,7 @@
 //! It works with the daemon running or not. Nothing is changed but for a small hidden file that is made and removed
 //! again where the daemon has to write; peers and importers are asked a few small questions.
 
+mod certificate;
 mod database;
 mod folders;
 mod machine;
@@ -19,7 +20,7 @@ pub(crate) use neighbours::summed_up;
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What it is about: `config`, `state`, `folder`, `disk`, `database`, `share`, `watch`, `peer` or `import`.
+    /// What it is about: `config`, `tls`, `state`, `folder`, `disk`, `database`, `share`, `watch`, `peer` or `import`.
     pub area: &'static str,
     /// Which one: a path or a name.
     pub subject: String,
@@ -69,6 +70,7 @@ pub async fn examine(loaded: &Loaded) -> Vec<Finding> {
     let looked = tokio::task::spawn_blocking(move || folders::look(&config, &paths)).await;
     findings.extend(looked.unwrap_or_default());
     findings.extend(machine::look(loaded).await);
+    findings.extend(certificate::look(&loaded.config.server));
     findings.extend(database::look(&loaded.paths.registry).await);
     findings.extend(stubs::look(&loaded.config.watch).await);
     findings.extend(neighbours::look(loaded).await);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use resume_fetch::{ReqwestTransport, Transport, TransportError};
+use reqwest::ClientBuilder;
+use resume_fetch::{NetworkFailure, ReqwestTransport, Transport, TransportError};
 
 use crate::tls::Trust;
 
@@ -36,7 +37,9 @@ impl Ways {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(connect_timeout: Duration) -> Result<Self, TransportError> {
-        let common = ReqwestTransport::with_settings(connect_timeout, as_peerd)?;
+        let tls = Trust::default().client_config();
+        let tls = tls.map_err(|error| TransportError::with_source(NetworkFailure::Tls, error))?;
+        let common = ReqwestTransport::with_settings(connect_timeout, as_peerd(tls))?;
         Ok(Self { connect_timeout, common })
     }
 
@@ -56,16 +59,14 @@ impl Ways {
             return Ok(Way { transport: Arc::new(self.common.clone()), trust });
         };
         let tls = trusted.client_config().map_err(|error| NoWay(format!("ca_file: {error}")))?;
-        let settings =
-            move |client: reqwest::ClientBuilder| as_peerd(client).tls_backend_preconfigured(tls.clone());
-        let transport = ReqwestTransport::with_settings(self.connect_timeout, settings);
+        let transport = ReqwestTransport::with_settings(self.connect_timeout, as_peerd(tls));
         let transport = transport.map_err(|error| NoWay(resume_fetch::describe(&error)))?;
         Ok(Way { transport: Arc::new(transport), trust })
     }
 }
 
-fn as_peerd(client: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
-    client.no_proxy().user_agent(USER_AGENT)
+fn as_peerd(tls: rustls::ClientConfig) -> impl Fn(ClientBuilder) -> ClientBuilder + Send + Sync + 'static {
+    move |client| client.no_proxy().user_agent(USER_AGENT).tls_backend_preconfigured(tls.clone())
 }
 
 /// A client whose requests go to the address they are made to and nowhere else: no redirect, no proxy, no second try.
@@ -73,11 +74,9 @@ fn as_peerd(client: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
 /// # Errors
 /// When TLS cannot be set up.
 pub(crate) fn client(connect_timeout: Duration) -> anyhow::Result<reqwest::Client> {
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // Somebody else may have been quicker; then theirs is used.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    }
+    let tls = Trust::default().client_config().context("cannot set up TLS")?;
     reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())

@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 use range_http::EntityTag;
 use resume_fetch::{
     Completed, Connections, Digest, Download, Event, FetchError, FetchErrorKind, FetchRequest, Fetcher,
-    LowSpeed, Progress, ReqwestTransport, SidecarLedger, describe, file_name, with_suffix,
+    LowSpeed, Progress, SidecarLedger, describe, file_name, with_suffix,
 };
 use retry_kit::{Clock, Layers, Rate, RateLimiter, RetryPolicy, TokioClock};
 use serde_json::Value;
@@ -21,6 +21,7 @@ use crate::config::{ByteSize, parse_duration};
 use crate::events::Step;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::outbound::Ways;
 
 /// Download URL to a file. An interrupted download continues with the same command.
 ///
@@ -96,10 +97,8 @@ impl Get {
             Ok(request) => request,
             Err((exit, message)) => return fail(exit, message),
         };
-        let transport = match ReqwestTransport::with_settings(self.connect_timeout, |client| {
-            client.no_proxy().user_agent(USER_AGENT)
-        }) {
-            Ok(transport) => transport,
+        let transport = match Ways::new(self.connect_timeout) {
+            Ok(ways) => ways.common(),
             Err(error) => return fail(Exit::General, format_args!("cannot set up TLS: {error}")),
         };
         let interrupted = match signals::interrupted() {
@@ -359,6 +358,5 @@ fn parse_tag(text: &str) -> Result<EntityTag, String> {
     }
 }
 
-const USER_AGENT: &str = concat!("peerd/", env!("CARGO_PKG_VERSION"));
 /// At most ten progress events a second.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);

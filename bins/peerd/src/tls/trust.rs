@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
@@ -22,8 +22,9 @@ use thiserror::Error;
 use super::pem::{self, PemFlaw};
 use super::{Certificate, Standing};
 
-/// The certificates of a `ca_file`: trusted for one peer, and for nobody else.
-#[derive(Clone, PartialEq, Eq)]
+/// The certificates of a `ca_file`: trusted for one peer, and for nobody else. By default there is none, and the
+/// system's authorities have to do.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Trust {
     certificates: Vec<CertificateDer<'static>>,
 }
@@ -96,10 +97,11 @@ impl Trust {
         self.certificates.iter().filter_map(Certificate::of)
     }
 
-    /// How a client that trusts these, and the system's authorities, speaks TLS.
+    /// How a client that trusts these, and the system's authorities, speaks TLS. On a machine without any authority, as
+    /// a bare container is one, it takes nobody else's certificate, and plain http goes on as everywhere.
     ///
     /// # Errors
-    /// When the authorities cannot be read, or there is none.
+    /// When one of the certificates cannot be used.
     pub fn client_config(&self) -> Result<rustls::ClientConfig, Error> {
         let provider = Arc::new(ring::default_provider());
         let verifier = FriendVerifier::new(self, Arc::clone(&provider))?;
@@ -123,14 +125,24 @@ impl fmt::Debug for Trust {
 #[derive(Debug)]
 struct FriendVerifier {
     listed: Vec<CertificateDer<'static>>,
-    authorities: Verifier,
+    /// `None` where the machine has none, and nobody listed any.
+    authorities: Option<Verifier>,
+    provider: Arc<CryptoProvider>,
 }
 
 impl FriendVerifier {
     fn new(trust: &Trust, provider: Arc<CryptoProvider>) -> Result<Self, Error> {
         let listed = trust.certificates.clone();
-        let authorities = Verifier::new_with_extra_roots(listed.iter().cloned(), provider)?;
-        Ok(Self { listed, authorities })
+        let authorities = Verifier::new_with_extra_roots(listed.iter().cloned(), Arc::clone(&provider));
+        let authorities = match authorities {
+            Ok(authorities) => Some(authorities),
+            Err(error) if listed.is_empty() => {
+                tracing::warn!(%error, "nobody's certificate can be checked, save with a ca_file; install ca-certificates");
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Self { listed, authorities, provider })
     }
 }
 
@@ -144,7 +156,8 @@ impl ServerCertVerifier for FriendVerifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         if !self.listed.iter().any(|listed| listed == shown) {
-            return self.authorities.verify_server_cert(shown, above, name, ocsp, now);
+            let authorities = self.authorities.as_ref().ok_or(CertificateError::UnknownIssuer)?;
+            return authorities.verify_server_cert(shown, above, name, ocsp, now);
         }
         verify_server_name(&ParsedCertificate::try_from(shown)?, name)?;
         check_dates(shown, now)?;
@@ -157,7 +170,7 @@ impl ServerCertVerifier for FriendVerifier {
         shown: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.authorities.verify_tls12_signature(message, shown, signed)
+        verify_tls12_signature(message, shown, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -166,11 +179,11 @@ impl ServerCertVerifier for FriendVerifier {
         shown: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.authorities.verify_tls13_signature(message, shown, signed)
+        verify_tls13_signature(message, shown, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.authorities.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -63,6 +63,15 @@ fn a_certificate_that_stands_for_itself_is_taken_when_it_is_listed() {
 }
 
 #[test]
+fn where_nobody_is_trusted_nobody_is_taken() {
+    let (listed, provider) = (Vec::new(), Arc::new(ring::default_provider()));
+    let verifier = FriendVerifier { listed, authorities: None, provider };
+    let (shown, name) = (by_itself(asked("bob.example")), ServerName::try_from("bob.example").unwrap());
+    let error = verifier.verify_server_cert(shown.der(), &[], &name, &[], UnixTime::now()).unwrap_err();
+    assert_eq!(error, Error::InvalidCertificate(CertificateError::UnknownIssuer));
+}
+
+#[test]
 fn name_and_dates_are_checked_whoever_vouches() {
     let shown = by_itself(asked("bob.example"));
     let error = judged(&shown.pem(), &shown, "carol.example").unwrap_err().to_string();

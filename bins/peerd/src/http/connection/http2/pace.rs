@@ -175,7 +175,7 @@ mod tests {
         let slow = async {
             tokio::time::sleep(10 * LIMIT).await;
             feed.send(Ok(Frame::data(Bytes::from_static(b"late")))).await.unwrap();
-            std::future::pending::<()>().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             frame = body.frame() => assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), "late"),

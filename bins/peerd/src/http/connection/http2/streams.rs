@@ -133,7 +133,7 @@ mod tests {
         let connection = streams.ends_with_this();
         streams.execute(async move {
             let _alive = alive;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         });
         drop(connection);
         gone.await.unwrap_err();
