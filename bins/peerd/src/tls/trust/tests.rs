@@ -22,7 +22,7 @@ fn calling_itself(is_ca: IsCa) -> CertificateParams {
     asked
 }
 
-fn by_itself(asked: CertificateParams) -> rcgen::Certificate {
+fn by_itself(asked: &CertificateParams) -> rcgen::Certificate {
     asked.self_signed(&KeyPair::generate().unwrap()).unwrap()
 }
 
@@ -55,9 +55,9 @@ fn a_certificate_that_stands_for_itself_is_taken_when_it_is_listed() {
         (IsCa::ExplicitNoCa, "may not sign others"),
         (IsCa::Ca(BasicConstraints::Unconstrained), "calls itself an authority, as openssl makes them"),
     ] {
-        let shown = by_itself(calling_itself(is_ca.clone()));
+        let shown = by_itself(&calling_itself(is_ca.clone()));
         assert_eq!(judged(&shown.pem(), &shown, "bob.example"), Ok(()), "{because}");
-        let other = by_itself(calling_itself(is_ca));
+        let other = by_itself(&calling_itself(is_ca));
         assert!(judged(&other.pem(), &shown, "bob.example").is_err(), "{because}, and is not listed");
     }
 }
@@ -66,24 +66,24 @@ fn a_certificate_that_stands_for_itself_is_taken_when_it_is_listed() {
 fn where_nobody_is_trusted_nobody_is_taken() {
     let (listed, provider) = (Vec::new(), Arc::new(ring::default_provider()));
     let verifier = FriendVerifier { listed, authorities: None, provider };
-    let (shown, name) = (by_itself(asked("bob.example")), ServerName::try_from("bob.example").unwrap());
+    let (shown, name) = (by_itself(&asked("bob.example")), ServerName::try_from("bob.example").unwrap());
     let error = verifier.verify_server_cert(shown.der(), &[], &name, &[], UnixTime::now()).unwrap_err();
     assert_eq!(error, Error::InvalidCertificate(CertificateError::UnknownIssuer));
 }
 
 #[test]
 fn name_and_dates_are_checked_whoever_vouches() {
-    let shown = by_itself(asked("bob.example"));
+    let shown = by_itself(&asked("bob.example"));
     let error = judged(&shown.pem(), &shown, "carol.example").unwrap_err().to_string();
     assert!(error.contains("not valid for name \"carol.example\""), "{error}");
     let mut old = asked("bob.example");
     (old.not_before, old.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
-    let old = by_itself(old);
+    let old = by_itself(&old);
     let error = judged(&old.pem(), &old, "bob.example").unwrap_err();
     assert!(matches!(error, Error::InvalidCertificate(CertificateError::ExpiredContext { .. })), "{error}");
     let mut early = asked("bob.example");
     (early.not_before, early.not_after) = (date_time_ymd(3000, 1, 1), date_time_ymd(3001, 1, 1));
-    let early = by_itself(early);
+    let early = by_itself(&early);
     let error = judged(&early.pem(), &early, "bob.example").unwrap_err();
     let expected = matches!(error, Error::InvalidCertificate(CertificateError::NotValidYetContext { .. }));
     assert!(expected, "{error}");
@@ -94,7 +94,7 @@ fn a_file_that_cannot_be_used_is_refused_with_the_reason() {
     let flaw = |text: &str| Trust::of_text(text).unwrap_err().to_string();
     assert_eq!(flaw("hello"), "the text holds no certificate");
     let none = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    let good = by_itself(asked("bob.example")).pem();
+    let good = by_itself(&asked("bob.example")).pem();
     assert_eq!(flaw(&format!("{good}{none}")), "certificate 2 in the text cannot be read");
     let missing = Trust::read(Path::new("/nowhere/bob.pem")).unwrap_err();
     assert!(missing.to_string().contains("/nowhere/bob.pem cannot be read"), "{missing}");
