@@ -58,7 +58,7 @@ export class RangeMap {
     band("held", 0, height - 6, 0);
     band("wanted", height - 4, 4, 4);
     band("arriving", 0, height - 6, 2, 4);
-    pen.globalAlpha = 0.3;
+    pen.globalAlpha = 0.2;
     band("arriving", 0, height - 6, 0);
     say(this.text, describe(ranges));
     canvas.setAttribute("aria-label", `Bytes of the file: ${describe(ranges)}`);
