@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
@@ -137,7 +137,9 @@ impl FriendVerifier {
         let authorities = match authorities {
             Ok(authorities) => Some(authorities),
             Err(error) if listed.is_empty() => {
-                tracing::warn!(%error, "nobody's certificate can be checked, save with a ca_file; install ca-certificates");
+                SAY_ONCE.call_once(|| {
+                    tracing::warn!(%error, "https works with a ca_file alone; for all else install ca-certificates");
+                });
                 None
             }
             Err(error) => return Err(error),
@@ -206,6 +208,9 @@ fn check_dates(shown: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
         }
     }
 }
+
+/// That the machine has no authority is the same news for every client there is.
+static SAY_ONCE: Once = Once::new();
 
 #[cfg(test)]
 mod tests;

@@ -24,7 +24,7 @@ async fn a_peer_is_added_with_everything_and_shown_without_its_secrets() {
     assert!(warnings[0].as_str().expect("a warning").contains("unencrypted"), "{warnings}");
     let shown = daemon.get("/api/v1/peers/bob").await.json();
     let mut expected = json!({
-        "name": "bob", "url": "http://bob.example", "key": true, "headers": ["X-Colour"], "max_concurrent": 5,
+        "name": "bob", "url": "http://bob.example", "key": true, "headers": ["X-Colour"], "ca": false, "max_concurrent": 5,
         "limit_down": 1_048_576, "origin": "registry", "error": null, "up": null,
     });
     expected["created_at"] = shown["created_at"].clone();
