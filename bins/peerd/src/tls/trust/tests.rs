@@ -55,7 +55,7 @@ fn a_certificate_that_stands_for_itself_is_taken_when_it_is_listed() {
         (IsCa::ExplicitNoCa, "may not sign others"),
         (IsCa::Ca(BasicConstraints::Unconstrained), "calls itself an authority, as openssl makes them"),
     ] {
-        let shown = by_itself(&calling_itself(is_ca.clone()));
+        let shown = by_itself(&calling_itself(is_ca));
         assert_eq!(judged(&shown.pem(), &shown, "bob.example"), Ok(()), "{because}");
         let other = by_itself(&calling_itself(is_ca));
         assert!(judged(&other.pem(), &shown, "bob.example").is_err(), "{because}, and is not listed");
