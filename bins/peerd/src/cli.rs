@@ -291,15 +291,27 @@ fn say(line: &str) -> Exit {
 /// Prints a remark for people, not for pipes.
 fn say_aside(global: &Global, line: &str) -> Exit {
     if !global.quiet {
-        eprintln!("{line}");
+        remark(line);
     }
     Exit::Done
 }
 
 /// Prints why the command ends, and how.
 fn fail(exit: Exit, message: impl std::fmt::Display) -> Exit {
-    eprintln!("peerd: {message}");
+    remark(format_args!("peerd: {message}"));
     exit
+}
+
+/// Prints a line to stderr. Where nobody reads it (`2>&1 | head`) the exit code still says what happened.
+fn remark(line: impl std::fmt::Display) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Prints the question that an answer is typed behind.
+fn ask(question: impl std::fmt::Display) {
+    use std::io::Write;
+    let _ = write!(std::io::stderr(), "{question}");
 }
 
 fn block_on(work: impl Future<Output = Exit>) -> Exit {

@@ -181,7 +181,13 @@ impl Bar {
                 let tenth = written.saturating_mul(10) / total;
                 if tenth > self.told {
                     self.told = tenth;
-                    eprintln!("{}: {} of {} ({} %)", self.name, size(written), size(total), tenth * 10);
+                    super::remark(format_args!(
+                        "{}: {} of {} ({} %)",
+                        self.name,
+                        size(written),
+                        size(total),
+                        tenth * 10
+                    ));
                 }
             }
         }
@@ -195,7 +201,7 @@ impl Bar {
                 let _ = among.bars.println(format!("{}: {line}", self.name));
             }
             Drawn::Lines if self.quiet => {}
-            Drawn::Lines => eprintln!("{}: {line}", self.name),
+            Drawn::Lines => super::remark(format_args!("{}: {line}", self.name)),
         }
     }
 

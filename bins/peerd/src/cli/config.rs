@@ -66,10 +66,10 @@ impl CheckConfig {
             return exit;
         }
         for (index, problem) in problems.iter().enumerate() {
-            eprintln!("{}error: {problem}", if index > 0 { "\n" } else { "" });
+            super::remark(format_args!("{}error: {problem}", if index > 0 { "\n" } else { "" }));
         }
         for warning in &warnings {
-            eprintln!("warning: {warning}");
+            super::remark(format_args!("warning: {warning}"));
         }
         match (is_wrong, file) {
             (true, _) => fail(exit, count(problems.len(), warnings.len())),
@@ -208,7 +208,7 @@ pub(super) fn load(sources: &Sources) -> Result<Loaded, Exit> {
 /// Says everything that is wrong with a configuration.
 pub(super) fn refuse(problems: &[Problem]) -> Exit {
     for problem in problems {
-        eprintln!("error: {problem}\n");
+        super::remark(format_args!("error: {problem}\n"));
     }
     fail(Exit::Config, count(problems.len(), 0))
 }

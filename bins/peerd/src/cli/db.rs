@@ -73,7 +73,7 @@ impl Check {
             return Ok(if self.json { Exit::Done } else { say(&format!("{}: sound", path.display())) });
         }
         for problem in &problems {
-            eprintln!("{problem}");
+            super::remark(problem);
         }
         let path = path.display();
         let message = format!(

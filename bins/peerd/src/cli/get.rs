@@ -281,9 +281,9 @@ impl Show {
         let step = Step::Failed { problem: &problem, retryable, retry_at: None, durable };
         self.emit_with(&step, &[("exit", (exit as u8).into())]);
         self.bar.finish();
-        eprintln!("peerd: {}", describe(error));
+        super::remark(format_args!("peerd: {}", describe(error)));
         if error.bytes_kept > 0 && !next_step.is_empty() {
-            eprintln!("peerd: {} are safe; {next_step}", bars::size(error.bytes_kept));
+            super::remark(format_args!("peerd: {} are safe; {next_step}", bars::size(error.bytes_kept)));
         }
         exit
     }

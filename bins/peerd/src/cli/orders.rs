@@ -113,7 +113,7 @@ fn confirmed(count: usize) -> Result<bool, CallError> {
     } else {
         format!("{count} downloads and their files")
     };
-    eprint!("delete {what}? [y/N] ");
+    super::ask(format_args!("delete {what}? [y/N] "));
     let mut answer = String::new();
     let read = std::io::stdin().lock().read_line(&mut answer);
     let failed = |error: std::io::Error| CallError { exit: Exit::General, message: error.to_string() };

@@ -43,20 +43,20 @@ pub(super) async fn read(path: &Path, question: &str) -> Result<String, CallErro
 /// Asks on the terminal without showing what is typed.
 async fn ask(question: &str) -> Result<String, CallError> {
     let general = |message: String| CallError { exit: Exit::General, message };
-    eprint!("{question}");
+    super::ask(question);
     let hidden = Hidden::begin();
     let interrupted = signals::interrupted().map_err(|error| general(error.to_string()))?;
     let typed = tokio::select! {
         typed = tokio::task::spawn_blocking(line) => typed,
         exit = interrupted => {
             drop(hidden);
-            eprintln!();
+            super::remark("");
             // The thread that reads cannot be stopped, and would keep the process.
             std::process::exit(exit as i32);
         }
     };
     drop(hidden);
-    eprintln!();
+    super::remark("");
     typed.map_err(|error| general(error.to_string()))?.map_err(|error| general(error.to_string()))
 }
 

@@ -146,7 +146,7 @@ impl Show {
         }
         if let Stub::List(list) = &stub {
             for flaw in &list.flaws {
-                eprintln!("{}: line {}: {}", self.file.display(), flaw.line, flaw.what);
+                super::remark(format_args!("{}: line {}: {}", self.file.display(), flaw.line, flaw.what));
             }
         }
         Exit::Done
@@ -222,7 +222,7 @@ fn configured(global: &Global) -> Result<BTreeMap<String, PeerConfig>, Exit> {
     let sources = Sources::from_process(global.config.clone(), Overrides::default());
     let sources = sources.map_err(|error| fail(Exit::General, error))?;
     let loaded = Config::load(&sources).map_err(|errors| {
-        eprintln!("{errors}");
+        super::remark(errors);
         Exit::Config
     })?;
     Ok(loaded.config.peers)
