@@ -36,22 +36,22 @@ impl Authority {
 
     /// A certificate for loopback.
     pub(crate) fn pair(&self) -> Pair {
-        self.sign(asked(&["localhost", "127.0.0.1"]))
+        self.sign(&asked(&["localhost", "127.0.0.1"]))
     }
 
     /// A certificate for these names.
     pub(crate) fn pair_for(&self, names: &[&str]) -> Pair {
-        self.sign(asked(names))
+        self.sign(&asked(names))
     }
 
     /// A certificate for loopback whose time is over.
     pub(crate) fn expired(&self) -> Pair {
         let mut asked = asked(&["localhost", "127.0.0.1"]);
         (asked.not_before, asked.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 2, 3));
-        self.sign(asked)
+        self.sign(&asked)
     }
 
-    fn sign(&self, asked: CertificateParams) -> Pair {
+    fn sign(&self, asked: &CertificateParams) -> Pair {
         let key = KeyPair::generate().expect("a key");
         Pair::of(&asked.signed_by(&key, &self.0).expect("a certificate"), &key)
     }
