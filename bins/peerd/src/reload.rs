@@ -182,6 +182,7 @@ impl Reloader {
     /// Begins new connections under other terms.
     fn show(&self, terms: Tls) {
         let (before, now) = (self.tls.certificate(), terms.certificate());
+        self.tls.replace(terms);
         if before != now {
             let (sha256, not_after) = match &now {
                 Some(now) => (Some(&*now.sha256), Some(rfc3339(now.not_after))),
@@ -189,7 +190,6 @@ impl Reloader {
             };
             tracing::info!(sha256, not_after, "new connections are shown another certificate");
         }
-        self.tls.replace(terms);
     }
 }
 

@@ -14,6 +14,7 @@ use http::{Method, Request};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use retry_kit::{Clock, TokioClock};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Instant;
 
@@ -107,7 +108,7 @@ async fn a_stream_nobody_reads_is_ended_and_the_others_go_on() {
         // What others ask for meanwhile needs window, too: more than the connection has left for nothing.
         () = async { loop {
             assert_eq!(going_on.get("/ping", &[]).await.status, 200);
-            tokio::time::sleep(Duration::from_secs(5)).await;
+            TokioClock.sleep(Duration::from_secs(5)).await;
         } } => {}
     }
     assert_eq!(start.elapsed().as_secs(), 60, "its file is closed");
@@ -181,7 +182,7 @@ async fn a_connection_nothing_is_asked_on_is_told_to_go() {
     let (daemon, authority) =
         daemon(setup(|setup| setup.server.header_timeout = Duration::from_secs(10))).await;
     let mut connection = Connection::open(daemon.address, authority.der(), Speaks::Http2).await;
-    tokio::time::sleep(Duration::from_secs(9)).await;
+    TokioClock.sleep(Duration::from_secs(9)).await;
     let start = Instant::now();
     assert_eq!(connection.get("/ping", &[]).await.status, 200);
     connection.ended.await.expect("a connection").expect("a good end");
