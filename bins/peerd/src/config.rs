@@ -141,6 +141,13 @@ impl Loaded {
         settings.collect()
     }
 
+    /// Whether nobody told this process the secret that `[SECTION.NAME]` has under `key`: one that the service manager
+    /// hands to the daemon alone.
+    pub(crate) fn is_withheld(&self, section: &str, name: &str, key: &str) -> bool {
+        let path = KeyPath::new([section, name, key]);
+        self.origins.contains_key(&path) && !self.secrets.contains_key(&path)
+    }
+
     /// The directory or file an empty path stands for.
     pub fn means(&self, path: &str) -> Option<&Path> {
         let (configured, resolved) = match path {

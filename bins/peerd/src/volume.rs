@@ -84,6 +84,10 @@ pub(crate) enum Kind {
     Program,
     /// The old one of sticks and cameras: no file above 4 GiB, and no holes.
     Fat,
+    /// Memory: gone with the next start of the machine.
+    Memory,
+    /// The layer of a container: gone with it.
+    Layer,
 }
 
 impl Kind {
@@ -102,6 +106,8 @@ impl Kind {
         match magic {
             0x6573_5546 => Self::Program,
             0x4d44 => Self::Fat,
+            0x0102_1994 | 0x8584_58f6 => Self::Memory,
+            0x794c_7630 => Self::Layer,
             _ => Self::Local,
         }
     }

@@ -120,6 +120,35 @@ async fn many_troubles_are_all_named_in_one_run_each_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_neighbour_whose_key_only_the_daemon_is_handed_is_not_asked_without_it() {
+    let home = Home::new().with(json!({
+        "peers": { "alice": { "url": "http://127.0.0.1:9/", "key": { "credential": "alice" } } },
+        "import": { "films": { "kind": "radarr", "url": "http://127.0.0.1:9/", "key": { "credential": "films" } } },
+    }));
+    let well = doctor(&home, &[]).await.expect_code(0);
+    for line in [
+        "skipped  peer      alice: not asked",
+        "skipped  import    films: not asked",
+        "peerd peer test alice",
+    ] {
+        assert!(well.stdout.contains(line), "{line}: {well:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_else_left_under_a_name_of_ours_stays() {
+    let home = Home::new();
+    let completed = home.path("completed");
+    std::fs::create_dir(&completed).unwrap();
+    let elsewhere = home.path("elsewhere");
+    std::os::unix::fs::symlink(&elsewhere, completed.join(".peerd-doctor")).unwrap();
+    let home = home.with(json!({ "downloads": { "dir": completed } }));
+    doctor(&home, &[]).await.expect_code(0);
+    assert!(!elsewhere.exists());
+    assert!(home.path("completed").join(".peerd-doctor").symlink_metadata().is_ok());
+}
+
+#[tokio::test]
 async fn a_configuration_with_mistakes_is_told_with_them_and_the_code_of_a_configuration() {
     let home = Home::new().with(json!({ "downloads": { "max_concurent": 3 } }));
     let refused = doctor(&home, &[]).await.expect_code(78);

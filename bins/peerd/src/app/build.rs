@@ -88,9 +88,10 @@ impl App {
         let options = server_options(&config);
         let tls = Arc::new(identity(&config)?);
         let ServiceManager { notifier, watchdog, sockets } = manager;
-        let peer_server = listen(sockets.peer, &config.server.listen, options.clone()).await?;
+        let peer_server =
+            listen("server.listen", sockets.peer, &config.server.listen, options.clone()).await?;
         let peer_server = peer_server.with_tls(Arc::clone(&tls));
-        let admin_server = listen(sockets.admin, &config.admin.listen, options).await?;
+        let admin_server = listen("admin.listen", sockets.admin, &config.admin.listen, options).await?;
         let (reloads, asked) = Reloads::new();
         let last_read = Arc::new(Current::new(loaded.clone()));
         let admin_key =
@@ -264,8 +265,9 @@ fn server_options(config: &Config) -> ServerOptions {
     }
 }
 
-/// Takes over what was passed, or else binds.
+/// Takes over what was passed, or else binds the addresses that stand under `key`.
 async fn listen(
+    key: &str,
     passed: Vec<TcpListener>,
     addresses: &[SocketAddr],
     options: ServerOptions,
@@ -275,10 +277,7 @@ async fn listen(
         return Ok(server.context("cannot use a socket of the service manager")?);
     }
     Server::bind(addresses, options).await.map_err(|error| {
-        let message = format!(
-            "{}; is another daemon running? choose another address, or port 0 for a free one",
-            resume_fetch::describe(&error)
-        );
+        let message = format!("{}; {}", resume_fetch::describe(&error), error.remedy(key));
         StartError { exit: Exit::General, message }
     })
 }

@@ -45,6 +45,16 @@ impl Serve {
             Ok(sockets) => sockets,
             Err(error) => return fail(Exit::Config, resume_fetch::describe(&error)),
         };
+        block_on(async {
+            // Before the start takes its time: a process that does not watch for it is ended by a SIGHUP.
+            match signals::hangups() {
+                Ok(hangups) => self.serve(global, sockets, hangups).await,
+                Err(error) => unwatched(&error),
+            }
+        })
+    }
+
+    async fn serve(self, global: &Global, sockets: PassedSockets, hangups: Signal) -> Exit {
         let overrides = Overrides {
             listen: self.listen,
             admin_listen: self.admin_listen,
@@ -68,47 +78,44 @@ impl Serve {
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
-        let needed = open_files::needed(&loaded.config);
-        if let Some(allowed) = open_files::allow(needed)
-            && allowed < needed
-        {
-            tracing::warn!(
-                allowed,
-                needed,
-                "too few open files are allowed for a full house: raise ulimit -n"
-            );
-        }
+        allow_open_files(&loaded.config);
         let manager = ServiceManager::of_process(sockets);
-        block_on(async {
-            // Before the start takes its time: a process that does not watch for it is ended by a SIGHUP.
-            let hangups = match signals::hangups() {
-                Ok(hangups) => hangups,
-                Err(error) => return fail(Exit::General, format_args!("cannot watch for signals: {error}")),
-            };
-            let app = match App::build(loaded, sources, logging, manager).await {
-                Ok(app) => app,
-                Err(error) => return fail(error.exit, error.message),
-            };
-            tokio::spawn(reload_at(hangups, app.reloads()));
-            let interrupted = match signals::interrupted() {
-                Ok(interrupted) => interrupted,
-                Err(error) => return fail(Exit::General, format_args!("cannot watch for signals: {error}")),
-            };
-            let shutdown = async move {
-                interrupted.await;
-                // Whoever asks twice does not want to wait for the grace period.
-                if let Ok(second) = signals::interrupted() {
-                    tokio::spawn(async move {
-                        let exit = second.await;
-                        std::process::exit(exit as i32);
-                    });
-                }
-            };
-            match app.run(shutdown).await {
-                Ok(()) => Exit::Done,
-                Err(error) => fail(error.exit(), error),
+        let app = match App::build(loaded, sources, logging, manager).await {
+            Ok(app) => app,
+            Err(error) => return fail(error.exit, error.message),
+        };
+        tokio::spawn(reload_at(hangups, app.reloads()));
+        let interrupted = match signals::interrupted() {
+            Ok(interrupted) => interrupted,
+            Err(error) => return unwatched(&error),
+        };
+        let shutdown = async move {
+            interrupted.await;
+            // Whoever asks twice does not want to wait for the grace period.
+            if let Ok(second) = signals::interrupted() {
+                tokio::spawn(async move {
+                    let exit = second.await;
+                    std::process::exit(exit as i32);
+                });
             }
-        })
+        };
+        match app.run(shutdown).await {
+            Ok(()) => Exit::Done,
+            Err(error) => fail(error.exit(), error),
+        }
+    }
+}
+
+fn unwatched(error: &std::io::Error) -> Exit {
+    fail(Exit::General, format_args!("cannot watch for signals: {error}"))
+}
+
+fn allow_open_files(config: &Config) {
+    let needed = open_files::needed(config);
+    if let Some(allowed) = open_files::allow(needed)
+        && allowed < needed
+    {
+        tracing::warn!(allowed, needed, "too few open files are allowed for a full house: raise ulimit -n");
     }
 }
 

@@ -80,8 +80,11 @@ impl Merge {
                 return Err(ConfigErrors::new(self.problems));
             }
         };
-        let Verdict { errors, warnings } = judge(&config, &paths);
-        for finding in errors {
+        let Verdict { errors, mut warnings, away } = judge(&config, &paths);
+        let (typed, expected): (Vec<_>, Vec<_>) =
+            away.into_iter().partition(|finding| matches!(self.place(finding).place, Place::Flag(_)));
+        warnings.extend(expected);
+        for finding in errors.into_iter().chain(typed) {
             if !self.is_doubtful(&finding) {
                 self.refuse(&finding);
             }

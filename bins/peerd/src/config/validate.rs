@@ -24,6 +24,8 @@ use crate::volume::Gap;
 pub(crate) struct Verdict {
     pub(crate) errors: Vec<Finding>,
     pub(crate) warnings: Vec<Finding>,
+    /// Folders that are not there: an error for whoever has just typed their names, else a warning.
+    pub(crate) away: Vec<Finding>,
 }
 
 /// Judges a configuration whose single values are good.
@@ -109,8 +111,14 @@ impl Verdict {
     pub(crate) fn shares(&mut self, config: &Config, paths: &ResolvedPaths) {
         for (name, share) in &config.shares {
             let table = KeyPath::new(["shares", name]);
-            if let Err(message) = check_directory(&share.path) {
-                self.error(Finding::at(&table.key("path"), message));
+            match check_directory(&share.path) {
+                Ok(()) => {}
+                // A disk that is mounted late must not keep everything else down until somebody looks.
+                Err(message) if share.path.is_absolute() && is_missing(&share.path) => {
+                    let help = "nothing of it is offered until it is there; mount it, or mend the path";
+                    self.away.push(Finding::at(&table.key("path"), message).help(help));
+                }
+                Err(message) => self.error(Finding::at(&table.key("path"), message)),
             }
             for (key, patterns) in [("include", &share.include), ("exclude", &share.exclude)] {
                 for (index, pattern) in patterns.iter().enumerate() {
@@ -258,6 +266,11 @@ pub(crate) fn check_directory(path: &Path) -> Result<(), String> {
         Ok(_) => Err(format!("{} is not a directory", path.display())),
         Err(error) => Err(format!("{}: {error}", path.display())),
     }
+}
+
+/// Whether there is nothing of this name. One that may not be looked at is there for all we know.
+fn is_missing(path: &Path) -> bool {
+    path.try_exists().is_ok_and(|exists| !exists)
 }
 
 #[cfg(test)]

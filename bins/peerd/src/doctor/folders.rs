@@ -1,7 +1,7 @@
 //! The folders the daemon lives in: whose they are, whether they can be written, and how much room there is.
 
 use std::fs::{self, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -21,6 +21,8 @@ pub(super) fn look(config: &Config, paths: &ResolvedPaths) -> Vec<Finding> {
     findings.push(in_one_step(&paths.downloads, &paths.incomplete));
     findings.extend(able(&paths.incomplete));
     findings.extend(room(&paths.incomplete, config.downloads.min_free.bytes()));
+    findings.extend(state_room(&paths.state));
+    findings.extend(lasting(&paths.state));
     findings.extend(config.shares.iter().map(|(name, share)| shared(name, &share.path)));
     findings
 }
@@ -63,10 +65,13 @@ fn try_to_write(dir: &Path) -> io::Result<bool> {
         }
         Err(error) => return Err(error),
     }
-    let probe = dir.join(PROBE);
-    OpenOptions::new().write(true).create(true).truncate(false).open(&probe)?;
+    // Only what was made here is removed again, and no link of that name is followed (`O_EXCL`).
+    let probe = dir.join(format!("{PROBE}-{}", std::process::id()));
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&probe)?;
+    // A full disk still makes files: only a synced page shows that there is room for one.
+    let written = file.write_all(&[0; 4096]).and_then(|()| file.sync_all());
     fs::remove_file(&probe)?;
-    Ok(true)
+    written.map(|()| true)
 }
 
 fn private(state: &Path) -> Finding {
@@ -153,6 +158,35 @@ fn room(dir: &Path, min_free: u64) -> Option<Finding> {
     })
 }
 
+/// The database and the keys need little, and nothing works without it.
+fn state_room(dir: &Path) -> Option<Finding> {
+    let there = dir.ancestors().find(|ancestor| ancestor.is_dir())?;
+    let free = free_bytes(there).filter(|free| *free < STATE_ROOM)?;
+    let told = indicatif::BinaryBytes(free);
+    Some(Finding::failed(
+        "disk",
+        dir.display().to_string(),
+        format!("{told} free: the database cannot grow, and a daemon that cannot write it ends"),
+        format!("make room; {} is more than enough", indicatif::BinaryBytes(STATE_ROOM)),
+    ))
+}
+
+/// Whether what is written there is still there tomorrow.
+fn lasting(state: &Path) -> Option<Finding> {
+    let there = state.ancestors().find(|ancestor| ancestor.is_dir())?;
+    let (detail, remedy) = match Kind::of(there) {
+        Kind::Memory => (
+            "it is in memory: the queue and the keys are gone with the next start of the machine",
+            "name a folder on a disk: --state-dir",
+        ),
+        Kind::Layer => {
+            ("it is a layer of a container: the queue and the keys are gone with it", "mount a volume there")
+        }
+        _ => return None,
+    };
+    Some(Finding::warning("state", state.display().to_string(), detail, remedy))
+}
+
 fn shared(name: &str, path: &Path) -> Finding {
     match fs::read_dir(path).map(|mut entries| entries.next().is_none()) {
         Ok(false) => Finding::ok("share", name, format!("{} can be read", path.display())),
@@ -171,6 +205,8 @@ fn shared(name: &str, path: &Path) -> Finding {
     }
 }
 
+/// Below this the write-ahead log of a busy queue may not fit.
+const STATE_ROOM: u64 = 64 << 20;
 /// Hidden, so that nobody takes it for a stub or a file to be shared.
 const PROBE: &str = ".peerd-doctor";
 

@@ -1,7 +1,7 @@
 //! The machine itself: its clock, its limits, and whether our addresses are free.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::fs::ReadDir;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,6 +9,7 @@ use download_registry::StateLock;
 
 use super::Finding;
 use crate::config::Loaded;
+use crate::http::server::try_bind;
 use crate::open_files;
 
 pub(super) async fn look(loaded: &Loaded) -> Vec<Finding> {
@@ -82,27 +83,22 @@ fn listeners(loaded: &Loaded) -> Vec<Finding> {
 }
 
 fn listener(key: &str, address: SocketAddr) -> Finding {
-    let Err(error) = TcpListener::bind(address) else {
+    let Err(error) = try_bind(address) else {
         return Finding::ok("listen", address.to_string(), "free");
     };
-    let remedy = match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            format!(
-                "find out what listens there (ss -ltnp 'sport = :{}'), or set another {key}",
-                address.port()
-            )
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            format!("set {key} to an address of this machine, or to 0.0.0.0 for all of them")
-        }
-        io::ErrorKind::PermissionDenied => {
-            format!("set a port above 1023 in {key}, or have the service manager open the socket")
-        }
-        _ => format!("set another address in {key}"),
-    };
-    Finding::failed("listen", address.to_string(), error.to_string(), remedy)
+    if error.is_taken() && Path::new(SOCKET_UNITS).read_dir().is_ok_and(holds_ours) {
+        let detail = "taken; the service manager holds our sockets here, and passes them on";
+        return Finding::ok("listen", address.to_string(), detail);
+    }
+    Finding::failed("listen", address.to_string(), resume_fetch::describe(&error), error.remedy(key))
 }
 
+fn holds_ours(mut units: ReadDir) -> bool {
+    units.any(|unit| unit.is_ok_and(|unit| unit.file_name().to_string_lossy().starts_with("peerd-")))
+}
+
+/// Where systemd keeps what listens from the start of the machine on.
+const SOCKET_UNITS: &str = "/etc/systemd/system/sockets.target.wants";
 /// 2025-01-01, in seconds.
 const BEFORE_US: Duration = Duration::from_secs(1_735_689_600);
 /// Less than this is the grain of some clock.
@@ -110,6 +106,8 @@ const MAX_AHEAD: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
     use crate::downloads::Outcome;
 

@@ -31,14 +31,24 @@ async fn peers(loaded: &Loaded) -> Vec<Finding> {
         }
     };
     let all = known.all();
-    let probes = all.iter().map(|(name, peer)| {
+    let (withheld, asked): (Vec<_>, Vec<_>) =
+        all.iter().partition(|(name, _)| loaded.is_withheld("peers", name, "key"));
+    let probes = asked.into_iter().map(|(name, peer)| {
         let known = known.clone();
         async move { (name, known.probe(name, peer).await) }
     });
     let probes = join_all(probes).await;
     let skews: Vec<_> = probes.iter().filter_map(|(_, probe)| probe.clock_skew).collect();
     let found = probes.into_iter().flat_map(|(name, probe)| of_peer(name, probe.checks));
-    our_clock(&skews).into_iter().chain(found).collect()
+    let withheld = withheld.into_iter().map(|(name, _)| not_asked("peer", name));
+    our_clock(&skews).into_iter().chain(found).chain(withheld).collect()
+}
+
+/// Without its key it would only say that it wants one.
+fn not_asked(area: &'static str, name: &str) -> Finding {
+    let remedy = format!("have the daemon ask, which has it: peerd {area} test {name}");
+    let detail = "not asked: its key is handed to the daemon alone, by its service manager";
+    Finding { outcome: Outcome::Skipped, remedy: Some(remedy), ..Finding::ok(area, name, detail) }
 }
 
 /// Several machines that are off by the same time are right, and we are wrong.
@@ -84,6 +94,9 @@ async fn importers(loaded: &Loaded) -> Vec<Finding> {
 }
 
 async fn of_importer(loaded: &Loaded, name: &str, config: &ImportConfig) -> Finding {
+    if loaded.is_withheld("import", name, "key") {
+        return not_asked("import", name);
+    }
     let timeout = loaded.config.downloads.connect_timeout;
     let probe = match import::probe(config, &loaded.paths.downloads, timeout).await {
         Ok(probe) => probe,

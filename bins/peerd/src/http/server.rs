@@ -53,6 +53,39 @@ pub struct BindError {
     source: io::Error,
 }
 
+impl BindError {
+    /// What to do about it, where the address stands under `key`.
+    pub fn remedy(&self, key: &str) -> String {
+        match self.source.kind() {
+            io::ErrorKind::AddrInUse => format!(
+                "find out what listens there (ss -ltnp 'sport = :{}'), or set another {key}; port 0 is a free one",
+                self.address.port()
+            ),
+            io::ErrorKind::AddrNotAvailable => {
+                format!("set {key} to an address of this machine, or to 0.0.0.0 for all of them")
+            }
+            io::ErrorKind::PermissionDenied => {
+                format!("set a port above 1023 in {key}, or have the service manager open the socket")
+            }
+            _ => format!("set another address in {key}"),
+        }
+    }
+
+    /// Whether something listens there already.
+    pub fn is_taken(&self) -> bool {
+        self.source.kind() == io::ErrorKind::AddrInUse
+    }
+}
+
+/// Whether `address` can be listened on at this moment. Blocking, for an instant.
+///
+/// # Errors
+/// Why it cannot.
+pub fn try_bind(address: SocketAddr) -> Result<(), BindError> {
+    let bound = std::net::TcpListener::bind(address);
+    bound.map(drop).map_err(|source| BindError { address, source })
+}
+
 impl Server {
     /// Binds every address; port 0 takes a free one.
     ///

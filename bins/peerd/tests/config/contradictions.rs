@@ -63,16 +63,28 @@ fn numbers_and_durations_out_of_bounds_are_refused() {
 }
 
 #[test]
-fn a_share_is_an_absolute_directory_that_exists() {
+fn a_share_is_an_absolute_directory() {
     let bench = Bench::new("");
     fs::write(bench.path("file"), "").unwrap();
-    let missing = bench.path("missing");
-    for path in
-        ["relative".to_owned(), bench.path("file").display().to_string(), missing.display().to_string()]
-    {
+    for path in ["relative".to_owned(), bench.path("file").display().to_string()] {
         let report = report(&format!("[shares.movies]\npath = {path:?}\n"));
         assert!(report.starts_with("peerd.toml:2:8: shares.movies.path: "), "{report}");
     }
+}
+
+#[test]
+fn a_share_that_is_not_there_is_waited_for_unless_somebody_has_just_typed_it() {
+    let mut bench = Bench::new("");
+    let missing = bench.path("not-mounted");
+    fs::write(bench.path("peerd.toml"), format!("[shares.movies]\npath = {missing:?}\n")).unwrap();
+    let warnings = bench.load().unwrap().warnings;
+    let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+    let said = warning.to_string();
+    assert!(said.contains("peerd.toml:2:8: shares.movies.path: ") && said.contains("mount it"), "{said}");
+
+    bench.sources.overrides.shares = vec![(Some("movies".to_owned()), missing)];
+    let refused = bench.report();
+    assert!(refused.starts_with("--share: "), "{refused}");
 }
 
 #[test]
