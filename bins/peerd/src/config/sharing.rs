@@ -110,7 +110,7 @@ pub(crate) const SHARES: Section = section(
     "shares",
     "what we offer",
     &[
-        key::<PathBuf>("shares.NAME.path", "path", "a directory that exists")
+        key::<PathBuf>("shares.NAME.path", "path", "a directory; one that is not there is waited for")
             .required(r#""/data/media/movies""#)
             .live(),
         key::<Vec<String>>(
