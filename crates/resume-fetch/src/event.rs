@@ -104,31 +104,41 @@ pub enum Phase {
     Finalizing,
 }
 
-/// Measures a rate as an exponentially weighted mean with a half-life of five seconds.
+/// Measures a rate: the mean of all so far while that is little, then an exponentially weighted one with a half-life of
+/// five seconds.
 #[derive(Debug)]
 pub(crate) struct RateMeter {
     since: Instant,
     started: Instant,
+    /// Bytes since the start.
+    counted: u64,
+    /// Those of them since the last sample.
     pending: u64,
     rate: f64,
 }
 
 impl RateMeter {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { since: now, started: now, pending: 0, rate: 0.0 }
+        Self { since: now, started: now, counted: 0, pending: 0, rate: 0.0 }
     }
 
     /// Counts `bytes` received by `now`.
     pub(crate) fn add(&mut self, now: Instant, bytes: u64) {
-        self.pending += bytes;
+        self.counted = self.counted.saturating_add(bytes);
+        self.pending = self.pending.saturating_add(bytes);
         let elapsed = now.saturating_duration_since(self.since).as_secs_f64();
         if elapsed < 0.1 {
             return;
         }
-        let current = self.pending as f64 / elapsed;
-        // The first sample is taken whole, or the mean would climb from zero for ten seconds.
-        let keep = if self.rate == 0.0 { 0.0 } else { 0.5f64.powf(elapsed / HALF_LIFE) };
-        self.rate = self.rate * keep + current * (1.0 - keep);
+        let age = now.saturating_duration_since(self.started);
+        // Weighted, the first sample would stay in sight for ten seconds: whole, it is the burst that a limit hands
+        // out at once; in part, the mean would climb from zero.
+        self.rate = if age <= SETTLING || self.rate == 0.0 {
+            self.counted as f64 / age.as_secs_f64()
+        } else {
+            let keep = 0.5f64.powf(elapsed / HALF_LIFE);
+            self.rate * keep + self.pending as f64 / elapsed * (1.0 - keep)
+        };
         self.pending = 0;
         self.since = now;
     }
@@ -179,5 +189,32 @@ mod tests {
         assert!((rate - 2000.0).abs() < 50.0, "half-way after one half-life, not {rate}");
         meter.stop(clock.now());
         assert_eq!(meter.rate(), 0.0);
+    }
+
+    #[test]
+    fn a_burst_at_the_start_does_not_stay_in_the_rate() {
+        const LIMIT: u64 = 2 << 20;
+        let clock = ManualClock::new();
+        let mut meter = RateMeter::new(clock.now());
+        let mut shown = Vec::new();
+        for tenth in 0..80 {
+            clock.advance(Duration::from_millis(100));
+            // A limit starts with a quarter of a second in hand.
+            let burst = if tenth == 0 { LIMIT / 4 } else { 0 };
+            meter.add(clock.now(), LIMIT / 10 + burst);
+            shown.push(meter.rate() / LIMIT as f64);
+        }
+        assert!(shown[9] < 1.3, "after a second {}", shown[9]);
+        assert!(shown[29] < 1.1, "after three seconds {}", shown[29]);
+        assert!(shown[79] < 1.05, "after eight seconds {}", shown[79]);
+    }
+
+    #[test]
+    fn bytes_that_come_late_count_for_the_whole_wait() {
+        let clock = ManualClock::new();
+        let mut meter = RateMeter::new(clock.now());
+        clock.advance(Duration::from_secs(10));
+        meter.add(clock.now(), 10_000);
+        assert_eq!(meter.rate(), 1000.0);
     }
 }
