@@ -56,7 +56,15 @@ impl Show {
 /// What is known, one fact a line.
 fn fields(row: &Value) -> Vec<String> {
     let known = row.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-    known.map(|(name, value)| format!("{name:<14} {}", shown(name, value))).collect()
+    known.map(|(name, value)| format!("{:<14} {}", label(name), shown(name, value))).collect()
+}
+
+/// What people call a field: the `attempts` of the row are those that failed, and the table below it has them all.
+fn label(name: &str) -> &str {
+    match name {
+        "attempts" => "failed tries",
+        name => name,
+    }
 }
 
 fn shown(name: &str, value: &Value) -> String {

@@ -26,6 +26,8 @@ async fn a_download_is_shown_with_its_attempts_and_what_happened() {
     assert!(attempts.iter().all(|attempt| attempt["ended_at"].is_string()), "{attempts:?}");
 
     let text = daemon.cli(["show", &id]).await.expect_code(0).stdout;
+    assert!(!text.contains("\nattempts "), "the row counts failures, the table lists all: {text}");
+    assert!(text.starts_with("failed tries   1\n"), "{text}");
     for part in ["\nattempts\n", "\nevents\n", "enqueued", "1048576 (1.00 MiB)"] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
