@@ -88,7 +88,7 @@ pub struct ImporterView<'a> {
 #[non_exhaustive]
 pub enum ImportError {
     /// There is no importer of that name.
-    #[error("no importer is called {0}")]
+    #[error("no importer is called {0}; [import] is read at the start: after a change, restart the daemon")]
     Unknown(String),
     /// Nobody takes this download, and nobody was named.
     #[error("no importer takes this download by itself; name one")]

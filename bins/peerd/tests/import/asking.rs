@@ -18,7 +18,8 @@ async fn an_importer_is_asked_who_it_is_and_whether_it_sees_our_files() {
     assert!(output.stdout.contains("Radarr 5.14.0.9383") && output.stdout.contains("/mnt/dl"), "{output:?}");
     let probe = daemon.cli(["import", "test", "radarr", "--json"]).await.expect_code(0).json();
     assert_eq!((&probe["ok"], &probe["path_visible"]), (&json!(true), &json!(true)), "{probe:#}");
-    daemon.cli(["import", "test", "lidarr"]).await.expect_code(4);
+    let unknown = daemon.cli(["import", "test", "lidarr"]).await.expect_code(4);
+    assert!(unknown.stderr.contains("lidarr") && unknown.stderr.contains("restart"), "{unknown:?}");
     daemon.terminate().await;
 
     let home = home.with(unseen);

@@ -37,7 +37,9 @@ pub(super) async fn test(imports: &Imports, name: &str) -> Result<Response<Body>
     match imports.probe(name).await {
         Some(probe) => Ok(body::json(StatusCode::OK, &probe)),
         None => {
-            Err(Problem::new(StatusCode::NOT_FOUND, "import-unknown", "There is no importer of that name"))
+            let title = "There is no importer of that name";
+            let detail = ImportError::Unknown(name.to_owned()).to_string();
+            Err(Problem::new(StatusCode::NOT_FOUND, "import-unknown", title).with_detail(detail))
         }
     }
 }
