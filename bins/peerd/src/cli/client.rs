@@ -21,6 +21,8 @@ pub(super) struct Daemon {
     client: reqwest::Client,
     base: String,
     key: Option<String>,
+    /// The key of our own daemon, which was not sent: the address may be somebody else's.
+    kept: Option<PathBuf>,
 }
 
 /// Why the daemon gave no result.
@@ -47,6 +49,7 @@ impl Daemon {
         let named = global.api_key_file.clone().or_else(|| variable().map(PathBuf::from));
         let explicit = named.is_some();
         let mut key_file = named;
+        let mut kept = None;
         if base.is_none() || key_file.is_none() {
             let sources = Sources::from_process(global.config.clone(), Overrides::default())
                 .map_err(|error| CallError { exit: Exit::LocalIo, message: error.to_string() })?;
@@ -57,8 +60,12 @@ impl Daemon {
             })?;
             let listen = loaded.config.admin.listen;
             // The key of our own daemon goes to our own daemon, whatever address somebody made us call.
-            if base.as_deref().is_none_or(|base| is_ours(base, &listen)) {
-                key_file = key_file.or_else(|| Some(own_key(&loaded.paths.state, Path::new(SERVICE_STATE))));
+            if key_file.is_none() {
+                let own = own_key(&loaded.paths.state, Path::new(SERVICE_STATE));
+                match base.as_deref().is_none_or(|base| is_ours(base, &listen)) {
+                    true => key_file = Some(own),
+                    false => kept = Some(own).filter(|own| own.exists()),
+                }
             }
             base = base.or_else(|| listen.first().map(|address| format!("http://{}", to_ask(*address))));
         }
@@ -77,7 +84,7 @@ impl Daemon {
             .timeout(PATIENCE)
             .build()
             .map_err(|error| CallError { exit: Exit::General, message: error.to_string() })?;
-        Ok(Self { client, base: base.trim_end_matches('/').to_owned(), key })
+        Ok(Self { client, base: base.trim_end_matches('/').to_owned(), key, kept })
     }
 
     /// Calls `path` below `/api/v1` and returns the JSON it answers.
@@ -182,12 +189,21 @@ impl Daemon {
             (502, "peer-unreachable") | (503 | 504, _) => Exit::Unreachable,
             _ => Exit::General,
         };
-        let message = match next_step(status, kind, problem) {
+        let withheld = self.kept.as_deref().filter(|_| exit == Exit::KeyRefused).map(withheld);
+        let message = match withheld.or_else(|| next_step(status, kind, problem)) {
             Some(step) => format!("{said}; {step}"),
             None => said,
         };
         CallError { exit, message }
     }
+}
+
+/// What to type where our own key would have been right, or not.
+fn withheld(key: &Path) -> String {
+    let (state, key) = (key.parent().unwrap_or(key).display(), key.display());
+    format!(
+        "the key of {state} goes to admin.listen only; for this address name its file: --api-key-file {key}"
+    )
 }
 
 /// What to type after a refusal.

@@ -6,7 +6,7 @@ use scripted_peer::{Answer, Gate, ScriptedPeer, assert_same_bytes};
 use serde_json::json;
 
 use super::run;
-use crate::support::{Home, MIB, offer};
+use crate::support::{Home, MIB, Output, offer, program};
 
 #[tokio::test]
 async fn without_a_daemon_it_is_69_and_says_how_to_start_one() {
@@ -34,6 +34,22 @@ async fn a_wrong_key_is_77_and_a_missing_key_file_74() {
     daemon.cli(["ls"]).await.expect_code(0);
     let url = format!("http://{}", daemon.admin);
     run(&home, ["--url", &url, "ls"]).await.expect_code(77);
+}
+
+#[tokio::test]
+async fn a_key_that_was_kept_from_another_address_is_named() {
+    let home = Home::new();
+    let daemon = home.start().await;
+    let (url, state) = (format!("http://{}", daemon.admin), home.path("state"));
+    // As after `serve --admin-listen`: nothing on record says that our own daemon is there.
+    let mut command = program(&home.path("user"), ["--url", &url, "ls"]);
+    command.env("STATE_DIRECTORY", &state);
+    let kept = Output::of(command).await.expect_code(77);
+    let advice = format!("--api-key-file {}", state.join("admin.key").display());
+    assert!(kept.stderr.contains("goes to admin.listen only") && kept.stderr.contains(&advice), "{kept:?}");
+    let key = state.join("admin.key");
+    let key = key.to_str().expect("a path");
+    run(&home, ["--url", &url, "--api-key-file", key, "ls"]).await.expect_code(0);
 }
 
 #[tokio::test]
