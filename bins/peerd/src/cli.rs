@@ -53,7 +53,7 @@ First steps:
     };
 }
 
-/// Moves large files between machines that trust each other, over plain HTTP, so that nothing is ever lost.
+// What the program is for stands in Cargo.toml, for packages as well.
 #[derive(Debug, Parser)]
 #[command(name = "peerd", version, about, after_help = FIRST_STEPS, after_long_help = EXIT_CODES,
           max_term_width = 110)]
@@ -134,9 +134,9 @@ enum Command {
     Add(add::Add),
     /// List the daemon's downloads
     Ls(ls::Ls),
-    /// Show one download: how it stands, its attempts, and what happened to it
+    /// Show one download: how it stands, a map of what is here, its attempts, and what happened to it
     Show(show::Show),
-    /// Follow downloads as they go on
+    /// Follow downloads as they go on, until interrupted; with ids until those are over
     Watch(watch::Watch),
     /// Set downloads aside; what they have is kept
     Pause(orders::Order),

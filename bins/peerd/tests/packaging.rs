@@ -103,6 +103,14 @@ fn the_settings_of_the_compose_file_are_a_configuration_without_a_warning() {
 }
 
 #[test]
+fn the_program_and_its_image_say_the_same_of_what_they_are_for() {
+    let purpose = env!("CARGO_PKG_DESCRIPTION");
+    assert_eq!(peerd::cli::command().get_about().map(ToString::to_string).as_deref(), Some(purpose));
+    let label = format!("org.opencontainers.image.description=\"{purpose}\"");
+    assert!(packaged("container/Containerfile").contains(&label), "{label}");
+}
+
+#[test]
 fn the_image_has_no_shell_no_root_and_no_file_that_is_not_sent_to_its_build() {
     let image = packaged("container/Containerfile");
     let said = |word: &str| {

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
+use download_registry::DownloadState;
 use http::Method;
 use retry_kit::{Clock, TokioClock};
 use serde_json::{Value, json};
 
 use super::bars::{Bar, size};
 use super::client::{CallError, Daemon};
-use super::{Global, fail, say, say_aside, signals};
+use super::{Global, fail, ls, say, say_aside, signals};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::stub::{Kind, Wanted};
@@ -18,7 +19,7 @@ use crate::stub::{Kind, Wanted};
 /// Queue a download in the running daemon.
 #[derive(Debug, Args)]
 pub(super) struct Add {
-    /// PEER/ITEM of a configured peer, an http(s) URL, or a stub file that names some of either
+    /// PEER/ITEM of a known peer, an http(s) URL, or a stub file that names some of either
     #[arg(value_name = "PEER/ITEM")]
     what: String,
     /// File name to publish it under [default: the peer's]
@@ -40,7 +41,7 @@ pub(super) struct Add {
     /// Queue it without starting it
     #[arg(long, conflicts_with = "wait")]
     paused: bool,
-    /// Stay until it is done, with a progress bar
+    /// Stay until it is done, with a progress bar; Ctrl-C leaves it running
     #[arg(long)]
     wait: bool,
     /// Print JSON
@@ -169,8 +170,8 @@ impl Add {
             };
             told.changes(&row, &mut bar);
             let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default();
-            match text("state") {
-                "completed" | "import_queued" | "imported" => {
+            match ls::state(&row) {
+                Some(state) if state.is_published() => {
                     bar.finish();
                     let total = row.get("total").and_then(Value::as_u64).unwrap_or_default();
                     return Ok(match self.json {
@@ -178,14 +179,16 @@ impl Add {
                         false => say(&format!("{} ({})", text("target"), size(total))),
                     });
                 }
-                "failed" | "cancelled" => {
+                Some(state) if !state.is_live() => {
                     bar.finish();
                     if self.json {
                         say(&row.to_string());
                     }
                     return Ok(ended_badly(&row, id));
                 }
-                "paused" if row.pointer("/error/kind").and_then(Value::as_str) == Some("disabled") => {
+                Some(DownloadState::Paused)
+                    if row.pointer("/error/kind").and_then(Value::as_str) == Some("disabled") =>
+                {
                     bar.finish();
                     let message =
                         "downloads are disabled in the daemon's configuration; the row stays queued";

@@ -28,10 +28,10 @@ enum LimitsCommand {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
 struct Set {
-    /// Bytes per second for all downloads together, such as 3MiB; 0 = none
+    /// Bytes per second for all downloads together, such as 3MiB; 0 = no limit
     #[arg(long, value_name = "RATE")]
     down: Option<ByteSize>,
-    /// Bytes per second for everything that is served; 0 = none
+    /// Bytes per second for everything that is served; 0 = no limit
     #[arg(long, value_name = "RATE")]
     up: Option<ByteSize>,
 }
@@ -70,7 +70,7 @@ impl Limits {
 
 fn rate(value: Option<&Value>) -> String {
     match value.and_then(Value::as_u64) {
-        None | Some(0) => "none".to_owned(),
+        None | Some(0) => "no limit".to_owned(),
         Some(bytes) => format!("{}/s", ByteSize(bytes)),
     }
 }

@@ -1,6 +1,7 @@
 //! `peerd ls`: what the daemon has in its queue.
 
 use clap::Args;
+use download_registry::DownloadState;
 use http::Method;
 use serde_json::Value;
 
@@ -48,6 +49,11 @@ impl Ls {
         let daemon = Daemon::find(global)?;
         rows(&daemon, &[("state", self.state.as_deref()), ("peer", self.peer.as_deref())]).await
     }
+}
+
+/// The state of a row; `None` for one that this program has not heard of.
+pub(super) fn state(row: &Value) -> Option<DownloadState> {
+    row.get("state")?.as_str()?.parse().ok()
 }
 
 /// Every row that the query picks, page by page.

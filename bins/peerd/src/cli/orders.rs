@@ -68,6 +68,7 @@ impl Order {
 
 /// Forget downloads, with their unfinished bytes; a finished file stays, unless you say otherwise
 #[derive(Debug, Args)]
+#[command(mut_arg("all", |all| all.help("The whole list, also what runs; without --with-data nothing is asked")))]
 pub(super) struct Rm {
     #[command(flatten)]
     which: Which,
@@ -93,10 +94,14 @@ impl Rm {
         if self.with_data && !self.yes && !ids.is_empty() && !confirmed(ids.len())? {
             return Ok(fail(Exit::General, "nothing was deleted"));
         }
+        let done = match self.with_data {
+            true => "removed from the list, and its file deleted",
+            false => "removed from the list; a finished file stays",
+        };
         let mut outcomes = Outcomes::default();
         for id in ids {
             let path = format!("/downloads/{id}?data={}", self.with_data);
-            outcomes.add(id, "deleted", daemon.call(Method::DELETE, &path, None).await, global);
+            outcomes.add(id, done, daemon.call(Method::DELETE, &path, None).await, global);
         }
         Ok(outcomes.exit())
     }

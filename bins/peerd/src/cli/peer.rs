@@ -57,7 +57,7 @@ struct Add {
     /// Where it answers, such as http://bob.example:5280/
     #[arg(value_name = "URL")]
     address: String,
-    /// File with the key it gave us; - asks for it, or reads it from a pipe
+    /// File with the key it gave us, else none is sent; - asks for it, or reads it from a pipe
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
     /// PEM file with its certificate, or that of the authority that made it; needed where it has one of its own
@@ -128,9 +128,13 @@ impl Add {
             return Ok(say(&peer.to_string()));
         }
         let name = &self.name;
+        let added = match self.key_file {
+            Some(_) => "added",
+            None => "added with no key (--key-file FILE gives it one)",
+        };
         Ok(say_aside(
             global,
-            &format!("{name}: added; try it with: peerd peer test {name}; see: peerd peer items {name}"),
+            &format!("{name}: {added}; try it with: peerd peer test {name}; see: peerd peer items {name}"),
         ))
     }
 }
@@ -163,7 +167,7 @@ async fn list(global: &Global, json: bool) -> Result<Exit, CallError> {
             None => "-".to_owned(),
         };
         let limit = match number("limit_down") {
-            0 => "none".to_owned(),
+            0 => "no limit".to_owned(),
             bytes => format!("{}/s", ByteSize(bytes)),
         };
         let at_once = number("max_concurrent").to_string();

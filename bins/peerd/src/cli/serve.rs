@@ -17,6 +17,7 @@ use crate::telemetry;
 
 /// Run the daemon: serve shares, download from peers. Works without any configuration.
 #[derive(Debug, Args)]
+#[command(after_help = ELSEWHERE)]
 pub(super) struct Serve {
     /// Folder to share, as DIR or NAME=DIR (repeatable)
     #[arg(long = "share", value_name = "[NAME=]DIR", value_parser = parse_share)]
@@ -24,7 +25,7 @@ pub(super) struct Serve {
     /// Address for peers [default: 127.0.0.1:5280]
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
-    /// Address for the owner [default: 127.0.0.1:5281]
+    /// Address for the owner; commands look at admin.listen [default: 127.0.0.1:5281]
     #[arg(long, value_name = "ADDR")]
     admin_listen: Option<SocketAddr>,
     /// Directory for the database and the admin key [default: ~/.local/state/peerd]
@@ -37,6 +38,10 @@ pub(super) struct Serve {
     #[arg(long, value_name = "DIR")]
     watch_dir: Option<PathBuf>,
 }
+
+const ELSEWHERE: &str = "\
+Commands find the daemon by admin.listen of the configuration. After --admin-listen they need
+--url http://ADDR --api-key-file STATE/admin.key; better set admin.listen.";
 
 impl Serve {
     pub(super) fn run(self, global: &Global) -> Exit {

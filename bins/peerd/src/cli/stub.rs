@@ -35,8 +35,9 @@ enum Action {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "A peer that is not in the configuration is not asked: give --name and --size.")]
 struct Make {
-    /// The item; PEER is its name in [peers.NAME], or the first eight hex digits of the SHA-256 of its URL
+    /// The item; PEER is the name of a known peer, or the first eight hex digits of the SHA-256 of its URL
     #[arg(value_name = "PEER/ITEM")]
     what: String,
     /// Where to write it; - is standard output [default: NAME.torrent in this directory]

@@ -10,11 +10,11 @@ use serde_json::{Map, Value};
 use super::bars::{Bar, Bars, size};
 use super::client::{CallError, Daemon};
 use super::stream::{Happened, Stream};
-use super::{Global, say, say_aside, signals};
+use super::{Global, ls, say, say_aside, signals};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// Follow downloads as they go on; with ids until those are over, else until interrupted.
+/// Follow downloads as they go on, until interrupted; with ids until those are over.
 #[derive(Debug, Args)]
 pub(super) struct Watch {
     /// Only these, as `peerd ls` shows them
@@ -128,11 +128,9 @@ impl<'a> View<'a> {
         let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default();
         let Some(id) = row.get("id").and_then(Value::as_u64) else { return };
         self.bar(id, Some(row));
-        match text("state") {
-            "completed" | "import_queued" | "imported" => {
-                self.done(id, text("target"), row.get("total"));
-            }
-            "failed" | "cancelled" => self.failed(id, row),
+        match ls::state(row) {
+            Some(state) if state.is_published() => self.done(id, text("target"), row.get("total")),
+            Some(state) if !state.is_live() => self.failed(id, row),
             _ => self.progress(id, row),
         }
     }
@@ -262,6 +260,5 @@ impl<'a> View<'a> {
 }
 
 fn is_over(row: &Value) -> bool {
-    let state = row.get("state").and_then(Value::as_str).unwrap_or_default();
-    matches!(state, "completed" | "import_queued" | "imported" | "failed" | "cancelled")
+    ls::state(row).is_some_and(|state| !state.is_live())
 }

@@ -270,7 +270,7 @@ pub(crate) const LIMITS: Section = section(
     "limits",
     "rates of everything together",
     &[
-        key::<ByteSize>("limits.down", "size per second, 0 = none", "what we fetch").live(),
-        key::<ByteSize>("limits.up", "size per second, 0 = none", "what we serve").live(),
+        key::<ByteSize>("limits.down", "size per second, 0 = no limit", "what we fetch").live(),
+        key::<ByteSize>("limits.up", "size per second, 0 = no limit", "what we serve").live(),
     ],
 );

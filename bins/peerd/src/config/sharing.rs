@@ -154,7 +154,7 @@ pub(crate) const PEERS: Section = section(
         )
         .live(),
         key::<u32>("peers.NAME.max_concurrent", "count, from 1", "downloads from this peer at once").live(),
-        key::<ByteSize>("peers.NAME.limit_down", "size per second, 0 = none", "rate from this peer").live(),
+        key::<ByteSize>("peers.NAME.limit_down", "size per second, 0 = no limit", "rate from this peer").live(),
     ],
 )
 .of_entries_like("bob")

@@ -27,7 +27,8 @@ async fn an_order_takes_ids_and_says_what_it_did_beside_the_results() {
     }
     let wrong = daemon.cli(["pause", &text]).await.expect_code(1);
     assert!(wrong.stderr.contains("completed"), "{wrong:?}");
-    assert!(daemon.cli(["-q", "rm", &text]).await.expect_code(0).stderr.is_empty());
+    let removed = daemon.cli(["rm", &text]).await.expect_code(0);
+    assert_eq!(removed.stderr, format!("{text}: removed from the list; a finished file stays\n"));
     assert!(home.completed("m.bin").exists(), "the published file stays");
 }
 
@@ -60,7 +61,7 @@ async fn all_stands_for_every_download_the_order_makes_sense_for() {
         assert_eq!(daemon.row(id).await["state"], "cancelled");
     }
     daemon.cli(["retry", "--all"]).await.expect_code(0);
-    daemon.cli(["rm", "--all"]).await.expect_code(0);
+    assert!(daemon.cli(["-q", "rm", "--all"]).await.expect_code(0).stderr.is_empty());
     assert_eq!(daemon.get(DOWNLOADS).await.json()["downloads"], json!([]));
     daemon.cli(["pause"]).await.expect_code(2);
     daemon.cli(["pause", "--all", "1"]).await.expect_code(2);

@@ -159,4 +159,6 @@ async fn the_key_comes_from_a_file_or_a_pipe_and_never_from_an_argument() {
         Output::of(program(&home.path("user"), ["peer", "add", "c", "http://x/", "--key", "k"])).await;
     assert_eq!(argument.code, 2, "there is no such flag: {argument:?}");
     assert_eq!(daemon.get(PEERS).await.json()["peers"].as_array().map(Vec::len), Some(1));
+    let keyless = daemon.cli(["peer", "add", "dora", "http://127.0.0.1:9/"]).await.expect_code(0);
+    assert!(keyless.stderr.contains("no key"), "{keyless:?}");
 }
