@@ -111,7 +111,7 @@ fn the_program_and_its_image_say_the_same_of_what_they_are_for() {
 }
 
 #[test]
-fn the_image_has_no_shell_no_root_and_no_file_that_is_not_sent_to_its_build() {
+fn the_image_has_no_shell_and_no_root() {
     let image = packaged("container/Containerfile");
     let said = |word: &str| {
         let lines: Vec<_> =
@@ -126,17 +126,92 @@ fn the_image_has_no_shell_no_root_and_no_file_that_is_not_sent_to_its_build() {
     assert_eq!((said("ENTRYPOINT"), said("CMD")), ("[\"/usr/bin/peerd\"]".into(), "[\"serve\"]".into()));
     let check = said("HEALTHCHECK");
     assert!(check.ends_with(" CMD [\"/usr/bin/peerd\", \"--quiet\", \"healthcheck\"]"), "{check}");
-    let sent: Vec<_> =
-        text(".dockerignore").lines().filter_map(|line| line.strip_prefix('!').map(str::to_owned)).collect();
-    for line in
-        image.lines().filter_map(|line| line.strip_prefix("COPY ")).filter(|line| !line.starts_with("--from"))
+}
+
+#[test]
+fn what_the_program_is_built_from_is_sent_to_the_build_of_the_image() {
+    let ignore = text(".dockerignore");
+    let sent: Vec<_> = ignore.lines().filter_map(|line| line.strip_prefix('!').map(Path::new)).collect();
+    let mut copied = Vec::new();
+    for line in packaged("container/Containerfile")
+        .lines()
+        .filter_map(|line| line.strip_prefix("COPY "))
+        .filter(|line| !line.starts_with("--from"))
     {
-        let (sources, _) = line.rsplit_once(' ').unwrap();
-        for source in sources.split(' ') {
-            assert!(top().join(source).exists(), "{source} is not there");
-            assert!(sent.iter().any(|sent| sent == source), "{source} is not sent to the build");
+        let (sources, to) = line.rsplit_once(' ').unwrap();
+        for source in sources.split(' ').map(PathBuf::from) {
+            assert!(top().join(&source).exists(), "{} is not there", source.display());
+            assert!(sent.iter().any(|sent| source.starts_with(sent)), "{} is not sent", source.display());
+            let inside =
+                if to.ends_with('/') { Path::new(to).join(source.file_name().unwrap()) } else { to.into() };
+            assert!(to == "./" || inside == source, "{} is elsewhere in the build", source.display());
+            copied.push(source);
         }
     }
+    let arrives = |path: &Path| copied.iter().any(|copied| path.starts_with(copied));
+    // Every member: cargo reads the manifests of all of them, whichever it builds.
+    let mut sources = Vec::new();
+    for member in members() {
+        assert!(arrives(&member.join("Cargo.toml")), "{} is a member", member.display());
+        rust_files(&member, &mut sources);
+    }
+    let mut included = 0;
+    for source in sources {
+        for named in names_of_included(&text(source.to_str().unwrap())) {
+            let path = plain(&source.parent().unwrap().join(named));
+            assert!(arrives(&path), "{} includes {}", source.display(), path.display());
+            included += 1;
+        }
+    }
+    assert!(included > 20, "{included} files are included");
+}
+
+/// The directories of the members of the workspace.
+fn members() -> Vec<PathBuf> {
+    let manifest: toml::Table = text("Cargo.toml").parse().unwrap();
+    let named =
+        manifest["workspace"]["members"].as_array().unwrap().iter().map(|name| name.as_str().unwrap());
+    named
+        .flat_map(|name| match name.strip_suffix("/*") {
+            None => vec![PathBuf::from(name)],
+            Some(parent) => std::fs::read_dir(top().join(parent))
+                .unwrap()
+                .map(|entry| Path::new(parent).join(entry.unwrap().file_name()))
+                .collect(),
+        })
+        .collect()
+}
+
+/// Every file of Rust below a directory, as seen from the top.
+fn rust_files(dir: &Path, into: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(top().join(dir)).unwrap() {
+        let entry = entry.unwrap();
+        let path = dir.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            rust_files(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push(path);
+        }
+    }
+}
+
+/// What `include_str!` and `include_bytes!` name.
+fn names_of_included(text: &str) -> Vec<&str> {
+    let after = |word| text.split(word).skip(1);
+    let named = after("include_str!(").chain(after("include_bytes!("));
+    named.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next()).collect()
+}
+
+/// A path without the steps up in it.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::ParentDir => drop(plain.pop()),
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 #[test]
