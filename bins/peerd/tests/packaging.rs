@@ -99,6 +99,22 @@ fn the_settings_of_the_compose_file_are_a_configuration_without_a_warning() {
     let loaded = Config::load(&sources).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(loaded.warnings, []);
     assert_eq!(loaded.config.import.len(), 2);
+    let takes = |importer: &str, name: &str| {
+        let patterns = &loaded.config.import[importer].when.names;
+        let mut globs = patterns.iter().map(|pattern| {
+            globset::GlobBuilder::new(pattern).case_insensitive(true).build().unwrap().compile_matcher()
+        });
+        globs.any(|glob| glob.is_match(name))
+    };
+    for film in
+        ["Sintel (2010).mkv", "sintel.2010.1080p.mkv", "Sintel 2010 720p.mkv", "Metropolis [1927].mkv"]
+    {
+        assert!(takes("films", film) && !takes("episodes", film), "{film}");
+    }
+    for other in ["backup-20240101.tar", "album.1080p.mkv", "photos2019.zip", "Notes 1234.pdf"] {
+        assert!(!takes("films", other), "{other}");
+    }
+    assert!(takes("episodes", "Show.2019.S01E02.mkv"));
     assert_eq!(loaded.paths.downloads, dir.path().join("data/downloads/peerd"));
 }
 

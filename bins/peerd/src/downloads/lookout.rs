@@ -34,7 +34,9 @@ impl Shared {
             }
             None => {}
         }
-        if let Some(watch) = heard.to_be_watched.filter(|_| self.settings().enabled) {
+        if !self.settings().enabled {
+            self.peers.rest(name, true);
+        } else if let Some(watch) = heard.to_be_watched {
             self.send_for(name, watch);
         }
     }
@@ -107,6 +109,7 @@ async fn look_for(shared: Arc<Shared>, name: String, watch: Arc<Notify>) {
         }
         if look > 0 && !shared.wants_something_of(&name).await.unwrap_or(true) {
             // Nobody asked for it. Whoever adds a row asks by themselves.
+            shared.peers.rest(&name, true);
             match shared.wait_out(NOBODY_ASKS, &watch).await {
                 Waited::Out | Waited::Woken => continue,
                 Waited::Stopped => return,

@@ -56,6 +56,8 @@ struct Known {
     reason: String,
     /// Wakes whoever looks for it, if anybody does.
     watch: Option<Arc<Notify>>,
+    /// Whoever looks for it rests, because nobody wants anything of it.
+    rests: bool,
 }
 
 /// What comes of news about a peer.
@@ -142,6 +144,20 @@ impl Peers {
         self.shared.known().get(name).and_then(|known| known.health.is_up())
     }
 
+    /// The same; also `None` for one that is missed while nobody wants anything of it: it is not asked any more, so
+    /// nobody would notice that it is back.
+    pub fn is_up_as_asked(&self, name: &str) -> Option<bool> {
+        let known = self.shared.known();
+        known.get(name).and_then(|known| known.health.is_up().filter(|up| *up || !known.rests))
+    }
+
+    /// Notes whether whoever looks for a peer that is missed rests, because nobody wants anything of it.
+    pub(super) fn rest(&self, name: &str, rests: bool) {
+        if let Some(known) = self.shared.known_mut().get_mut(name) {
+            known.rests = rests;
+        }
+    }
+
     /// Why a peer cannot be reached; `None` when it can, or nobody knows.
     pub(super) fn absent(&self, name: &str) -> Option<String> {
         let known = self.shared.known();
@@ -155,6 +171,8 @@ impl Peers {
             known.get_mut(peer.name()).filter(|known| known.peer.config().url == peer.config().url)?;
         let (health, change) = known.health.after(news, self.shared.clock.now());
         known.health = health;
+        // Somebody has just asked.
+        known.rests = false;
         if change == Some(Change::Down) {
             reason.clone_into(&mut known.reason);
         }
@@ -190,7 +208,13 @@ impl Peers {
 
 impl Known {
     fn new(peer: Peer) -> Self {
-        Self { peer: Arc::new(peer), health: Health::default(), reason: String::new(), watch: None }
+        Self {
+            peer: Arc::new(peer),
+            health: Health::default(),
+            reason: String::new(),
+            watch: None,
+            rests: false,
+        }
     }
 
     /// At another address it is as if nobody had asked it yet; who looks for it does so there, at once.

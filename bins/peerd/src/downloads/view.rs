@@ -1,5 +1,6 @@
 //! A download as the admin API shows it: the row, and what its engine says right now.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use download_registry::{
@@ -92,11 +93,29 @@ impl Downloads {
         Ok((views, more))
     }
 
+    /// How many rows there are in each state, as they are [shown](Self::view).
+    ///
+    /// # Errors
+    /// When the registry cannot be read.
+    pub async fn counts(&self) -> Result<BTreeMap<DownloadState, u64>, StorageError> {
+        let enabled = self.shared.settings().enabled;
+        let mut counts = BTreeMap::new();
+        for (state, count) in self.shared.registry.counts().await? {
+            *counts.entry(shown(state, enabled)).or_default() += count;
+        }
+        Ok(counts)
+    }
+
     /// The object of a row just read or changed.
     pub fn view_of(&self, row: Download) -> DownloadView {
         let running = self.shared.running().get(&row.id).and_then(|running| *running.progress.borrow());
         DownloadView::new(row, running, self.shared.settings().enabled)
     }
+}
+
+/// The state people are shown: where downloads are disabled, all that are not over stand still.
+fn shown(state: DownloadState, enabled: bool) -> DownloadState {
+    if !enabled && state.is_live() { DownloadState::Paused } else { state }
 }
 
 impl DownloadView {
@@ -110,9 +129,8 @@ impl DownloadView {
             None => row.url.split('?').next().unwrap_or_default().to_owned(),
         };
         let mut error = row.error.map(|error| ErrorView { kind: error.kind, message: error.message });
-        let mut state = row.state;
-        if !enabled && state.is_live() && state != DownloadState::Paused {
-            state = DownloadState::Paused;
+        let state = shown(row.state, enabled);
+        if state != row.state {
             let message = "downloads are disabled in the configuration".to_owned();
             error = Some(ErrorView { kind: "disabled".to_owned(), message });
         }

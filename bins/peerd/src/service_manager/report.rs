@@ -58,7 +58,9 @@ impl Reporter {
                 tasks.spawn(self.pulse.clone().give_signs_of_life(self.notifier.clone(), interval));
             }
         }
-        Reporting(tasks)
+        let mut reporting = JoinSet::new();
+        reporting.spawn(watch_over(tasks));
+        Reporting(reporting)
     }
 
     /// Says that the daemon is about to end, and that this may take `grace` and a little more.
@@ -103,6 +105,15 @@ impl Reporter {
             disk_is_low: self.downloads.disk_is_low(),
             config_refused: self.config_refused.load(Ordering::Relaxed),
         })
+    }
+}
+
+/// Says so when one of the tasks ends, which they do only by a panic: what the service manager does about the silence
+/// would otherwise come without a reason.
+async fn watch_over(mut tasks: JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
+        let how = ended.err().map_or_else(|| "ended by itself".to_owned(), |error| error.to_string());
+        tracing::error!(how, "a task that tells the service manager how things stand is lost");
     }
 }
 

@@ -38,7 +38,10 @@ impl Pulse {
                 notifier.tell(&[Word::Alive]).await;
             } else {
                 let silent_s = silent_for.as_secs();
-                tracing::error!(silent_s, "the registry does not answer: no sign of life for the watchdog");
+                tracing::error!(
+                    silent_s,
+                    "the registry or the queue does not answer: no sign of life for the watchdog"
+                );
             }
             self.clock.sleep(beat(interval)).await;
         }
@@ -70,7 +73,7 @@ fn is_alive(silent_for: Duration) -> bool {
     silent_for < PATIENCE
 }
 
-/// How long the registry may take to answer.
+/// How long the registry and the queue may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
 /// An interval this short is a mistake, and no reason to spin.
 const SHORTEST: Duration = Duration::from_millis(1);

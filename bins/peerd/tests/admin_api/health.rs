@@ -79,6 +79,18 @@ async fn metrics_have_the_promised_names_and_agree_with_what_happened() {
 }
 
 #[tokio::test]
+async fn rows_are_counted_as_they_are_shown() {
+    let peer = ScriptedPeer::start().await;
+    offer(&peer, "m", 7, 1000);
+    let home = Home::new().knowing("bob", peer.url("/")).with(json!({ "downloads": { "enabled": false } }));
+    let daemon = home.start().await;
+    let id = daemon.add("bob", "m").await;
+    assert_eq!(daemon.get(&format!("/api/v1/downloads/{id}")).await.json()["state"], "paused");
+    assert_eq!(daemon.metric("peerd_downloads{state=\"paused\"}").await, Some(1.0));
+    assert_eq!(daemon.metric("peerd_downloads{state=\"queued\"}").await, Some(0.0));
+}
+
+#[tokio::test]
 async fn resumes_restarts_and_waste_are_counted() {
     let peer = ScriptedPeer::start().await;
     let path = offer(&peer, "m", 7, 100_000);

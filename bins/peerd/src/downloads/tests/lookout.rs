@@ -16,7 +16,8 @@ impl Service {
             import: None,
         };
         let row = self.downloads.add(request).await.unwrap();
-        assert_eq!(self.downloads.peers().is_up("bob"), Some(false));
+        let peers = self.downloads.peers();
+        assert_eq!((peers.is_up("bob"), peers.is_up_as_asked("bob")), (Some(false), Some(false)));
         row.id
     }
 
@@ -38,6 +39,8 @@ async fn a_peer_is_looked_for_only_while_a_row_wants_something_of_it() {
     service.bob.come_back().await;
     // The scheduler, the watch over leases, the upkeep, and who looks for bob.
     assert_eq!(service.pings_within(10, 4).await, 0, "a row that was set aside wants nothing");
+    let shown = || service.downloads.peers().is_up_as_asked("bob");
+    assert_eq!(shown(), None, "nobody would notice that it is back");
     service.downloads.resume(id).await.unwrap();
     for _ in 0..1200 {
         if service.downloads.peers().is_up("bob") == Some(true) {
@@ -46,7 +49,7 @@ async fn a_peer_is_looked_for_only_while_a_row_wants_something_of_it() {
         service.clock.advance(Duration::from_secs(5));
         TokioClock.sleep(Duration::from_millis(5)).await;
     }
-    assert_eq!(service.downloads.peers().is_up("bob"), Some(true));
+    assert_eq!((service.downloads.peers().is_up("bob"), shown()), (Some(true), Some(true)));
 }
 
 #[tokio::test]

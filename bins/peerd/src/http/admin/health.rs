@@ -38,7 +38,7 @@ async fn dir(path: &Path) -> Result<(), String> {
 
 /// Brings the gauges up to date before they are read.
 pub(super) async fn measure(downloads: &Downloads, metrics: &Metrics) {
-    if let Ok(counts) = downloads.registry().counts().await {
+    if let Ok(counts) = downloads.counts().await {
         for state in DownloadState::ALL {
             let count = counts.get(&state).copied().unwrap_or_default();
             let label = State { state: state.as_str().to_owned() };
@@ -46,10 +46,10 @@ pub(super) async fn measure(downloads: &Downloads, metrics: &Metrics) {
         }
     }
     metrics.permits_in_use.set(i64::try_from(downloads.permits_in_use()).unwrap_or(i64::MAX));
-    // A peer that is known no more is shown no more.
+    // A peer that is known no more, or that nobody asks any more, is shown no more.
     metrics.peer_up.clear();
     for (peer, _) in downloads.peers().all() {
-        if let Some(up) = downloads.peers().is_up(&peer) {
+        if let Some(up) = downloads.peers().is_up_as_asked(&peer) {
             metrics.peer_up.get_or_create(&Peer { peer }).set(i64::from(up));
         }
     }
