@@ -307,6 +307,7 @@ impl Engine {
         let (clock, listens) = (Arc::clone(&self.shared.clock), !self.is_crowded());
         let parked = self.parked_until().map(|until| clock.sleep_until(until));
         let rest = self.resting.as_ref().map(|rest| clock.sleep_until(rest.until));
+        let lull = self.rate.lull().map(|at| clock.sleep_until(at));
         let watches = self.shared.request.connections.limit() > 1 && self.crew.flowing() > 0;
         let tick = watches.then(|| clock.sleep(Governor::TICK));
         tokio::select! {
@@ -329,6 +330,11 @@ impl Engine {
                 Ok(())
             }
             Some(()) = OptionFuture::from(parked) => Ok(()),
+            Some(()) = OptionFuture::from(lull) => {
+                self.rate.stop(clock.now());
+                self.show_same_phase();
+                Ok(())
+            }
             news = self.crew.news(listens) => match news {
                 News::Report(report) => {
                     let outcome = self.reported(report).await;

@@ -110,6 +110,8 @@ pub enum Phase {
 pub(crate) struct RateMeter {
     since: Instant,
     started: Instant,
+    /// When bytes last came.
+    heard: Instant,
     /// Bytes since the start.
     counted: u64,
     /// Those of them since the last sample.
@@ -119,11 +121,12 @@ pub(crate) struct RateMeter {
 
 impl RateMeter {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { since: now, started: now, counted: 0, pending: 0, rate: 0.0 }
+        Self { since: now, started: now, heard: now, counted: 0, pending: 0, rate: 0.0 }
     }
 
     /// Counts `bytes` received by `now`.
     pub(crate) fn add(&mut self, now: Instant, bytes: u64) {
+        self.heard = now;
         self.counted = self.counted.saturating_add(bytes);
         self.pending = self.pending.saturating_add(bytes);
         let elapsed = now.saturating_duration_since(self.since).as_secs_f64();
@@ -148,6 +151,11 @@ impl RateMeter {
         *self = Self::new(now);
     }
 
+    /// When the rate is to be [stopped](Self::stop), unless bytes come before: a rate is told of bytes that are coming.
+    pub(crate) fn lull(&self) -> Option<Instant> {
+        (self.counted > 0).then(|| self.heard + LULL)
+    }
+
     pub(crate) fn rate(&self) -> f64 {
         self.rate
     }
@@ -163,6 +171,8 @@ impl RateMeter {
 
 const HALF_LIFE: f64 = 5.0;
 const SETTLING: Duration = Duration::from_secs(3);
+/// Longer than a healthy transfer keeps silent, and shorter than anyone wants to be told of bytes that do not come.
+const LULL: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -207,6 +217,18 @@ mod tests {
         assert!(shown[9] < 1.3, "after a second {}", shown[9]);
         assert!(shown[29] < 1.1, "after three seconds {}", shown[29]);
         assert!(shown[79] < 1.05, "after eight seconds {}", shown[79]);
+    }
+
+    #[test]
+    fn a_rate_stands_for_five_seconds_after_the_last_bytes() {
+        let clock = ManualClock::new();
+        let mut meter = RateMeter::new(clock.now());
+        assert_eq!(meter.lull(), None, "there is nothing to take back");
+        clock.advance(Duration::from_secs(1));
+        meter.add(clock.now(), 1000);
+        assert_eq!(meter.lull(), Some(clock.now() + Duration::from_secs(5)));
+        meter.stop(clock.now());
+        assert_eq!((meter.rate(), meter.lull()), (0.0, None));
     }
 
     #[test]
