@@ -30,8 +30,8 @@ use self::queue::{Pushed, Queue};
 use self::webhook::{Patience, Webhook};
 use crate::config::{Config, HookConfig};
 use crate::events::{Events, Heard, Listener};
-use crate::library::rfc3339;
 use crate::metrics::{HookResult, Metrics};
+use crate::moment::rfc3339;
 use crate::outbound;
 
 /// All hooks of the daemon.

@@ -28,6 +28,7 @@ pub mod http;
 pub mod import;
 pub mod library;
 pub mod metrics;
+pub mod moment;
 mod open_files;
 pub mod outbound;
 pub mod reload;

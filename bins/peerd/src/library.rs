@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::{LibraryError, ListError, LookupError, RescanError};
 pub use filter::PatternError;
-pub use item::{Item, rfc3339};
+pub use item::Item;
 pub use listing::{ListQuery, Page};
 pub(crate) use media_type::of as media_type;
 pub use scope::Scope;

@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Origin, is_usable_name};
 use crate::config::KeyConfig;
 use crate::http::auth::{Key, KeyDigest, Keys};
-use crate::library::{Scope, rfc3339};
+use crate::library::Scope;
+use crate::moment::rfc3339;
 use crate::state_dir;
 
 /// Every inbound key by name. A change holds from the next request on, also on connections that are open.

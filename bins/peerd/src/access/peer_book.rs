@@ -18,7 +18,7 @@ use super::secrets::{Found, Secrets};
 use super::{Origin, is_usable_name};
 use crate::config::PeerConfig;
 use crate::downloads::{Peers, UnusablePeer};
-use crate::library::rfc3339;
+use crate::moment::rfc3339;
 
 /// Every peer by name. What is added or removed here is at once what downloads see.
 pub struct PeerBook {

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::Finding;
 use crate::config::ServerConfig;
-use crate::library::rfc3339;
+use crate::moment::rfc3339;
 use crate::tls::{Certificate, Identity, Standing};
 
 pub(super) fn look(server: &ServerConfig) -> Option<Finding> {

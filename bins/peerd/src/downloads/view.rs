@@ -10,7 +10,7 @@ use resume_fetch::{Phase, Progress};
 use serde::Serialize;
 
 use super::Downloads;
-use crate::library::rfc3339;
+use crate::moment::rfc3339;
 
 /// The download object of the API.
 #[derive(Clone, Debug, Serialize)]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::event::{Event, ImportStep, Reach, Retry, Room, Step};
-use crate::library::rfc3339;
+use crate::moment::rfc3339;
 
 /// An event in the words of the API.
 #[derive(Clone, Debug, PartialEq)]

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::Shared;
 use super::delivery::Delivery;
 use crate::import;
-use crate::library::rfc3339;
+use crate::moment::rfc3339;
 
 /// What an earlier process may not have delivered: the log's entries after the first number, up to the second.
 pub(super) struct Missed {

@@ -45,8 +45,9 @@ use crate::config::{AdminConfig, AuthConfig};
 use crate::downloads::Downloads;
 use crate::events::Events;
 use crate::import::Imports;
-use crate::library::{Library, RescanError, rfc3339};
+use crate::library::{Library, RescanError};
 use crate::metrics::{self, Metrics};
+use crate::moment::rfc3339;
 
 pub use hosts::AllowedHosts;
 pub use limits::Limits;

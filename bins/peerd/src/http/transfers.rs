@@ -15,7 +15,8 @@ use retry_kit::SharedClock;
 use serde::Serialize;
 
 use self::rate::SentRate;
-use crate::library::{Item, rfc3339};
+use crate::library::Item;
+use crate::moment::rfc3339;
 
 /// The bodies that are on their way out.
 pub struct Transfers {

@@ -51,7 +51,7 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::library::rfc3339;
+    use crate::moment::rfc3339;
 
     #[test]
     fn every_usual_form_is_read_and_nothing_else() {

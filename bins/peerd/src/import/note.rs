@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::unlink::Mark;
-use crate::library::rfc3339;
+use crate::moment::rfc3339;
 
 /// The record of one import. Written before the step it announces, so that a new process knows what the last one was
 /// about to do.

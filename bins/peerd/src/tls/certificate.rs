@@ -8,7 +8,7 @@ use x509_cert::der::Decode;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
-use crate::library::rfc3339;
+use crate::moment::rfc3339;
 
 /// What people need to know about a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -130,7 +130,7 @@ impl State {
     fn take(&mut self, path: &str, seconds: u64) {
         let at = TokioClock.wall() - std::time::Duration::from_secs(seconds);
         let record = json!({
-            "id": self.history.len() + 1, "eventType": "downloadFolderImported", "date": peerd::library::rfc3339(at),
+            "id": self.history.len() + 1, "eventType": "downloadFolderImported", "date": peerd::moment::rfc3339(at),
             "sourceTitle": "x", "data": { "droppedPath": path, "importedPath": "/library/x" },
         });
         self.history.insert(0, record);
@@ -157,7 +157,7 @@ fn answer(kind: &str, state: &Mutex<State>, call: &Call) -> Reply {
             path: text("path"),
             length: std::fs::metadata(text("path")).ok().map(|found| found.len()),
             body: body.clone(),
-            queued: peerd::library::rfc3339(TokioClock.wall()),
+            queued: peerd::moment::rfc3339(TokioClock.wall()),
         };
         if state.takes && state.status == "completed" {
             state.take(&given.path, 0);

@@ -16,7 +16,7 @@ use crate::downloads::Downloads;
 use crate::http::body::{self, Body};
 use crate::http::problem::Problem;
 use crate::http::tls::Tls;
-use crate::library::rfc3339;
+use crate::moment::rfc3339;
 use crate::reload::{ReloadError, Reloads};
 
 /// What is known about the daemon as a whole.
