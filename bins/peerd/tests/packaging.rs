@@ -240,6 +240,22 @@ fn the_service_is_not_tried_again_where_that_cannot_help() {
 }
 
 #[test]
+fn stopping_and_open_files_are_left_to_the_daemon() {
+    let service = packaged("systemd/peerd.service");
+    assert_eq!(unit(&service, "KillMode"), "mixed", "hooks are ended by the daemon");
+    let (soft, hard) = unit(&service, "LimitNOFILE").split_once(':').unwrap();
+    assert_eq!(soft, "1024", "as programs that use select() want it");
+    assert!(hard.parse::<u64>().unwrap() > 4096);
+}
+
+#[test]
+fn what_the_package_says_of_itself_fits_the_line_of_a_list() {
+    let synopsis = env!("CARGO_PKG_DESCRIPTION");
+    assert!(synopsis.len() < 80 && !synopsis.contains("HTTP"), "{synopsis}");
+    assert!(packaged("container/Containerfile").contains(&format!("description=\"{synopsis}\"")));
+}
+
+#[test]
 fn the_sockets_listen_where_the_daemon_would_by_itself() {
     let config = Config::default();
     for (name, addresses) in [("peer", config.server.listen), ("admin", config.admin.listen)] {
