@@ -252,7 +252,6 @@ fn stopping_and_open_files_are_left_to_the_daemon() {
 fn what_the_package_says_of_itself_fits_the_line_of_a_list() {
     let synopsis = env!("CARGO_PKG_DESCRIPTION");
     assert!(synopsis.len() < 80 && !synopsis.contains("HTTP"), "{synopsis}");
-    assert!(packaged("container/Containerfile").contains(&format!("description=\"{synopsis}\"")));
 }
 
 #[test]
