@@ -116,6 +116,7 @@ mod tests {
             not_before: moment,
             not_after: moment,
             self_signed: true,
+            is_authority: false,
             sha256: String::new(),
         };
         let reach = Reach::of("nas", &["[2001:db8::1]:5280".parse().unwrap()]);

@@ -44,6 +44,7 @@ mod tests {
             not_before: SystemTime::UNIX_EPOCH,
             not_after: end,
             self_signed: false,
+            is_authority: false,
             sha256: String::new(),
         };
         let outcome = |days: u32| of("c.pem", &certificate, end - days * DAY).map(|finding| finding.outcome);

@@ -4,9 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
+use x509_cert::TbsCertificate;
 use x509_cert::der::Decode;
-use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, SubjectAltName};
 
 use crate::moment::rfc3339;
 
@@ -21,6 +22,8 @@ pub struct Certificate {
     pub not_after: SystemTime,
     /// Whether nobody but its owner vouches for it.
     pub self_signed: bool,
+    /// Whether it may sign others: it says that it is an authority, and nothing that takes it back.
+    pub is_authority: bool,
     /// What two people compare to see that they mean the same one: SHA-256, as hexadecimal digits.
     pub sha256: String,
 }
@@ -50,6 +53,7 @@ impl Certificate {
             not_before: certificate.validity.not_before.to_system_time(),
             not_after: certificate.validity.not_after.to_system_time(),
             self_signed: certificate.issuer == certificate.subject,
+            is_authority: may_sign(&certificate),
             sha256: Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect(),
         })
     }
@@ -74,6 +78,16 @@ impl Certificate {
     }
 }
 
+/// Basic constraints and key usage (RFC 5280 §4.2.1.9, §4.2.1.3). What cannot be read allows nothing.
+fn may_sign(certificate: &TbsCertificate) -> bool {
+    let is_authority = matches!(certificate.get::<BasicConstraints>(), Ok(Some((_, basic))) if basic.ca);
+    let may = match certificate.get::<KeyUsage>() {
+        Ok(usage) => usage.is_none_or(|(_, usage)| usage.key_cert_sign()),
+        Err(_) => false,
+    };
+    is_authority && may
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::UNIX_EPOCH;
@@ -89,6 +103,7 @@ mod tests {
             not_before,
             not_after,
             self_signed: false,
+            is_authority: false,
             sha256: String::new(),
         };
         for (now, standing) in [

@@ -5,17 +5,21 @@
 //! libraries expect there; a certificate that stands for itself is refused by them, often as "an authority used as a
 //! server". So a certificate that is itself in the file is taken as it is, by comparing it byte by byte; name and dates
 //! are checked all the same.
+//!
+//! Of an anchor, path validation looks at the name and the key alone (RFC 5280 §6.1.1): not at its dates, and not at
+//! whether it may sign. So that is looked at here. Who only has the key of a server's certificate, perhaps an old one,
+//! can make no other that is taken.
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Once};
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::verify_server_name;
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 use thiserror::Error;
 
@@ -84,10 +88,11 @@ impl Trust {
     ) -> Result<Self, TrustError> {
         let certificates =
             certificates.map_err(|flaw| TrustError::Flawed { what: what.to_string(), flaw })?;
-        let mut roots = rustls::RootCertStore::empty();
+        let mut roots = RootCertStore::empty();
         for (index, certificate) in certificates.iter().enumerate() {
-            let unreadable = |_| TrustError::Certificate { what: what.to_string(), number: index + 1 };
-            roots.add(certificate.clone()).map_err(unreadable)?;
+            if roots.add(certificate.clone()).is_err() || Certificate::of(certificate).is_none() {
+                return Err(TrustError::Certificate { what: what.to_string(), number: index + 1 });
+            }
         }
         Ok(Self { certificates })
     }
@@ -104,7 +109,7 @@ impl Trust {
     /// When one of the certificates cannot be used.
     pub fn client_config(&self) -> Result<rustls::ClientConfig, Error> {
         let provider = Arc::new(ring::default_provider());
-        let verifier = FriendVerifier::new(self, Arc::clone(&provider))?;
+        let verifier = FriendVerifier::new(self, Arc::clone(&provider));
         let mut config = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .dangerous()
@@ -125,27 +130,70 @@ impl fmt::Debug for Trust {
 #[derive(Debug)]
 struct FriendVerifier {
     listed: Vec<CertificateDer<'static>>,
-    /// `None` where the machine has none, and nobody listed any.
-    authorities: Option<Verifier>,
+    /// Those of the listed that may sign others.
+    authorities: Vec<(CertificateDer<'static>, Certificate)>,
+    /// The authorities of the system; `None` where the machine has none.
+    public: Option<Arc<Verifier>>,
     provider: Arc<CryptoProvider>,
 }
 
 impl FriendVerifier {
-    fn new(trust: &Trust, provider: Arc<CryptoProvider>) -> Result<Self, Error> {
+    fn new(trust: &Trust, provider: Arc<CryptoProvider>) -> Self {
         let listed = trust.certificates.clone();
-        let authorities = Verifier::new_with_extra_roots(listed.iter().cloned(), Arc::clone(&provider));
-        let authorities = match authorities {
-            Ok(authorities) => Some(authorities),
-            Err(error) if listed.is_empty() => {
-                SAY_ONCE.call_once(|| {
-                    tracing::warn!(%error, "https works with a ca_file alone; for all else install ca-certificates");
-                });
-                None
-            }
-            Err(error) => return Err(error),
-        };
-        Ok(Self { listed, authorities, provider })
+        let authorities = listed.iter().filter_map(|der| Some((der.clone(), Certificate::of(der)?)));
+        let authorities = authorities.filter(|(_, read)| read.is_authority).collect();
+        Self { listed, authorities, public: public_authorities(&provider), provider }
     }
+
+    /// What the listed authorities say. One whose dates do not hold vouches for nobody; where it would have, the answer
+    /// says so.
+    fn ask_listed(&self, seen: &Seen<'_>) -> Result<ServerCertVerified, Error> {
+        let moment = moment(seen.now);
+        let (holding, others): (Vec<_>, Vec<_>) = self
+            .authorities
+            .iter()
+            .partition(|(_, read)| matches!(read.standing(moment), Standing::Holds(_)));
+        let refusal = match self.ask(&holding, seen) {
+            Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+                CertificateError::UnknownIssuer.into()
+            }
+            answer => return answer,
+        };
+        for other in others {
+            match self.ask(&[other], seen) {
+                Ok(_) => check_dates(&other.1, seen.now)?,
+                Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refusal)
+    }
+
+    fn ask(
+        &self,
+        authorities: &[&(CertificateDer<'static>, Certificate)],
+        seen: &Seen<'_>,
+    ) -> Result<ServerCertVerified, Error> {
+        let mut roots = RootCertStore::empty();
+        for (authority, _) in authorities {
+            roots.add(authority.clone())?;
+        }
+        if roots.is_empty() {
+            return Err(CertificateError::UnknownIssuer.into());
+        }
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), Arc::clone(&self.provider));
+        let verifier = verifier.build().map_err(|error| Error::Other(OtherError(Arc::new(error))))?;
+        verifier.verify_server_cert(seen.shown, seen.above, seen.name, seen.ocsp, seen.now)
+    }
+}
+
+/// What a peer shows, to whom, and when.
+struct Seen<'a> {
+    shown: &'a CertificateDer<'a>,
+    above: &'a [CertificateDer<'a>],
+    name: &'a ServerName<'a>,
+    ocsp: &'a [u8],
+    now: UnixTime,
 }
 
 impl ServerCertVerifier for FriendVerifier {
@@ -157,13 +205,22 @@ impl ServerCertVerifier for FriendVerifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if !self.listed.iter().any(|listed| listed == shown) {
-            let authorities = self.authorities.as_ref().ok_or(CertificateError::UnknownIssuer)?;
-            return authorities.verify_server_cert(shown, above, name, ocsp, now);
+        if self.listed.iter().any(|listed| listed == shown) {
+            verify_server_name(&ParsedCertificate::try_from(shown)?, name)?;
+            // Without its dates nobody knows whether it still holds.
+            check_dates(&Certificate::of(shown).ok_or(CertificateError::BadEncoding)?, now)?;
+            return Ok(ServerCertVerified::assertion());
         }
-        verify_server_name(&ParsedCertificate::try_from(shown)?, name)?;
-        check_dates(shown, now)?;
-        Ok(ServerCertVerified::assertion())
+        let refusal = match self.ask_listed(&Seen { shown, above, name, ocsp, now }) {
+            Err(error) => error,
+            taken => return taken,
+        };
+        let Some(public) = &self.public else { return Err(refusal) };
+        public.verify_server_cert(shown, above, name, ocsp, now).map_err(|error| match &refusal {
+            Error::InvalidCertificate(CertificateError::UnknownIssuer) => error,
+            // They know the issuer, and better than the system does why it will not do.
+            _ => refusal,
+        })
     }
 
     fn verify_tls12_signature(
@@ -189,14 +246,11 @@ impl ServerCertVerifier for FriendVerifier {
     }
 }
 
-fn check_dates(shown: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
-    // Without its dates nobody knows whether it still holds.
-    let certificate = Certificate::of(shown).ok_or(CertificateError::BadEncoding)?;
-    let moment = std::time::UNIX_EPOCH + std::time::Duration::from_secs(now.as_secs());
+fn check_dates(certificate: &Certificate, now: UnixTime) -> Result<(), Error> {
     let unix = |time: std::time::SystemTime| {
         UnixTime::since_unix_epoch(time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default())
     };
-    match certificate.standing(moment) {
+    match certificate.standing(moment(now)) {
         Standing::Holds(_) => Ok(()),
         Standing::NotYet => {
             let not_before = unix(certificate.not_before);
@@ -209,8 +263,25 @@ fn check_dates(shown: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
     }
 }
 
-/// That the machine has no authority is the same news for every client there is.
-static SAY_ONCE: Once = Once::new();
+fn moment(now: UnixTime) -> std::time::SystemTime {
+    std::time::UNIX_EPOCH + std::time::Duration::from_secs(now.as_secs())
+}
+
+/// The authorities of the system, read once: they are many, and the same for every client there is.
+fn public_authorities(provider: &Arc<CryptoProvider>) -> Option<Arc<Verifier>> {
+    static READ: OnceLock<Option<Arc<Verifier>>> = OnceLock::new();
+    let read = READ.get_or_init(|| match Verifier::new(Arc::clone(provider)) {
+        Ok(verifier) => Some(Arc::new(verifier)),
+        Err(error) => {
+            tracing::warn!(
+                %error,
+                "https works with a ca_file alone; for all else install ca-certificates, then restart peerd"
+            );
+            None
+        }
+    });
+    read.clone()
+}
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
+};
 
 use super::*;
 
@@ -29,7 +32,7 @@ fn by_itself(asked: &CertificateParams) -> rcgen::Certificate {
 /// What a client with this `ca_file` says to a server called `name` that shows `shown`.
 fn judged(ca_file: &str, shown: &rcgen::Certificate, name: &'static str) -> Result<(), Error> {
     let trust = Trust::of_text(ca_file).unwrap();
-    let verifier = FriendVerifier::new(&trust, Arc::new(ring::default_provider())).unwrap();
+    let verifier = FriendVerifier::new(&trust, Arc::new(ring::default_provider()));
     let name = ServerName::try_from(name).unwrap();
     verifier.verify_server_cert(shown.der(), &[], &name, &[], UnixTime::now()).map(drop)
 }
@@ -63,9 +66,47 @@ fn a_certificate_that_stands_for_itself_is_taken_when_it_is_listed() {
 }
 
 #[test]
+fn a_listed_certificate_that_may_not_sign_vouches_for_no_other() {
+    let mut may_not = calling_itself(IsCa::Ca(BasicConstraints::Unconstrained));
+    may_not.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    for (listed, because) in [
+        (calling_itself(IsCa::NoCa), "is a server's"),
+        (calling_itself(IsCa::ExplicitNoCa), "says that it is none"),
+        (may_not, "has a key for something else"),
+    ] {
+        let issuer = CertifiedIssuer::self_signed(listed, KeyPair::generate().unwrap()).unwrap();
+        let forged = asked("bob.example").signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap();
+        let error = judged(&issuer.pem(), &forged, "bob.example").unwrap_err();
+        let expected = Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        assert_eq!(error, expected, "the listed one {because}");
+    }
+}
+
+#[test]
+fn an_authority_vouches_only_while_its_dates_hold() {
+    let ours = |from: i32, to: i32| {
+        let mut asked = calling_itself(IsCa::Ca(BasicConstraints::Unconstrained));
+        (asked.not_before, asked.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(to, 1, 1));
+        CertifiedIssuer::self_signed(asked, KeyPair::generate().unwrap()).unwrap()
+    };
+    let of = |issuer: &CertifiedIssuer<'static, KeyPair>| {
+        asked("bob.example").signed_by(&KeyPair::generate().unwrap(), issuer).unwrap()
+    };
+    let (old, early, good) = (ours(2020, 2021), ours(3000, 3001), ours(2020, 3001));
+    let error = judged(&old.pem(), &of(&old), "bob.example").unwrap_err();
+    assert!(matches!(error, Error::InvalidCertificate(CertificateError::ExpiredContext { .. })), "{error}");
+    let error = judged(&early.pem(), &of(&early), "bob.example").unwrap_err();
+    let not_yet = matches!(error, Error::InvalidCertificate(CertificateError::NotValidYetContext { .. }));
+    assert!(not_yet, "{error}");
+    let all = format!("{}{}{}", old.pem(), early.pem(), good.pem());
+    assert_eq!(judged(&all, &of(&good), "bob.example"), Ok(()), "the others take nothing away");
+    assert!(judged(&all, &of(&old), "bob.example").is_err());
+}
+
+#[test]
 fn where_nobody_is_trusted_nobody_is_taken() {
     let (listed, provider) = (Vec::new(), Arc::new(ring::default_provider()));
-    let verifier = FriendVerifier { listed, authorities: None, provider };
+    let verifier = FriendVerifier { listed, authorities: Vec::new(), public: None, provider };
     let (shown, name) = (by_itself(&asked("bob.example")), ServerName::try_from("bob.example").unwrap());
     let error = verifier.verify_server_cert(shown.der(), &[], &name, &[], UnixTime::now()).unwrap_err();
     assert_eq!(error, Error::InvalidCertificate(CertificateError::UnknownIssuer));
