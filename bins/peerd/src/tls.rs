@@ -15,5 +15,6 @@ pub use certificate::{Certificate, Standing};
 pub(crate) use identity::HTTP_2;
 pub use identity::{Identity, IdentityError};
 pub use pem::PemFlaw;
+pub(crate) use pem::open as open_file;
 pub(crate) use remedy::{chain_remedy, with_remedy};
 pub use trust::{Trust, TrustError};

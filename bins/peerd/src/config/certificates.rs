@@ -2,11 +2,11 @@
 //! configuration.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::Path;
 
 use super::Config;
 use super::key_path::KeyPath;
+use crate::tls::{PemFlaw, open_file};
 
 /// What each of the files holds, by the setting that names it. One that cannot be read is left out.
 pub(crate) fn digests(config: &Config) -> BTreeMap<KeyPath, blake3::Hash> {
@@ -20,10 +20,10 @@ pub(crate) fn digests(config: &Config) -> BTreeMap<KeyPath, blake3::Hash> {
     ours.chain(theirs).filter_map(|(path, file)| Some((path, digest(file).ok()?))).collect()
 }
 
-fn digest(file: &Path) -> io::Result<blake3::Hash> {
+fn digest(file: &Path) -> Result<blake3::Hash, PemFlaw> {
     use std::io::Read;
     let mut bytes = Vec::new();
-    std::fs::File::open(file)?.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    open_file(file)?.take(MAX_BYTES).read_to_end(&mut bytes)?;
     Ok(blake3::hash(&bytes))
 }
 

@@ -1,9 +1,11 @@
 //! PEM files (RFC 7468): certificates and private keys as text.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use rustix::fs::OFlags;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
@@ -15,6 +17,9 @@ pub enum PemFlaw {
     /// It cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),
+    /// It is a directory, a pipe, a device: nothing that could be read again.
+    #[error("is no regular file")]
+    NotAFile,
     /// Nobody has that many certificates.
     #[error("is longer than {} KiB", MAX_BYTES >> 10)]
     TooLong,
@@ -43,6 +48,7 @@ impl PemFlaw {
                 "name the file there is, or put one there"
             }
             Self::Unreadable(_) => "let the user peerd runs as read it",
+            Self::NotAFile => "name a file: it is read again at every reload",
             Self::TooLong => "a certificate and those above it are enough",
             Self::NotText => {
                 "convert it: openssl x509 -inform der -in FILE -out FILE.pem (keys: openssl pkey)"
@@ -60,12 +66,19 @@ impl PemFlaw {
 /// The bytes of a PEM file; blocks.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, PemFlaw> {
     let mut bytes = Vec::new();
-    // Bounded, so that a path to the wrong file (or to a device) cannot fill memory.
-    File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    // Bounded, so that a path to the wrong file cannot fill memory.
+    open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(PemFlaw::TooLong);
     }
     Ok(bytes)
+}
+
+/// Opens a file that is one. A pipe that nobody writes to would hold up whoever reads it, a reload or the end.
+pub(crate) fn open(path: &Path) -> Result<File, PemFlaw> {
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(PemFlaw::NotAFile) }
 }
 
 /// Every certificate in a text, in its order; at least one.
@@ -104,6 +117,8 @@ const MAX_BYTES: u64 = 256 << 10;
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::{FileType, Mode};
+
     use super::*;
 
     const BLOCK: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
@@ -131,5 +146,15 @@ mod tests {
         assert!(matches!(flaw(encrypted), PemFlaw::EncryptedKey));
         assert!(matches!(flaw(old), PemFlaw::EncryptedKey));
         assert!(matches!(read(Path::new("/proc/none")), Err(PemFlaw::Unreadable(_))));
+    }
+
+    #[test]
+    fn what_would_block_or_never_end_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe.pem");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        for path in [&*pipe, dir.path(), Path::new("/dev/zero")] {
+            assert!(matches!(read(path), Err(PemFlaw::NotAFile)), "{}", path.display());
+        }
     }
 }
