@@ -61,6 +61,10 @@ pub enum NetworkFailure {
     /// The peer's certificate or TLS version is not acceptable.
     #[error("the peer's TLS certificate or version is not accepted")]
     Tls,
+    /// The peer's certificate does not hold at this moment: it is late in being renewed, or one of the two clocks is
+    /// wrong. Nothing that a second attempt would change; a later call may find it mended.
+    #[error("the peer's TLS certificate has expired, or does not hold yet")]
+    CertificateDates,
     /// The connection broke while a message was on it.
     #[error("the connection broke")]
     Broken,
@@ -92,11 +96,12 @@ impl TransportError {
             | NetworkFailure::ConnectTimeout(_)
             | NetworkFailure::Broken
             | NetworkFailure::Protocol => true,
-            NetworkFailure::Tls | NetworkFailure::Request => false,
+            NetworkFailure::Tls | NetworkFailure::CertificateDates | NetworkFailure::Request => false,
         }
     }
 
-    /// Whether the peer was never reached: nobody listens, or the name is unknown.
+    /// Whether the peer cannot be reached for the moment: nobody listens, the name is unknown, or its certificate has to
+    /// be renewed first.
     pub fn is_unreachable(&self) -> bool {
         matches!(
             self.failure,
@@ -104,6 +109,7 @@ impl TransportError {
                 | NetworkFailure::UnknownHost
                 | NetworkFailure::Connect
                 | NetworkFailure::ConnectTimeout(_)
+                | NetworkFailure::CertificateDates
         )
     }
 
@@ -120,6 +126,7 @@ impl TransportError {
             | NetworkFailure::Connect
             | NetworkFailure::ConnectTimeout(_)
             | NetworkFailure::Tls
+            | NetworkFailure::CertificateDates
             | NetworkFailure::Broken
             | NetworkFailure::Request => None,
         }

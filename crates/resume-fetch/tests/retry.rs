@@ -324,6 +324,7 @@ async fn every_failure_of_the_network_is_tried_as_often_as_it_deserves() {
         (NetworkFailure::Broken, 5, false, "the next connection may hold"),
         (NetworkFailure::Protocol, 3, false, "a second look, not a second day"),
         (NetworkFailure::Tls, 1, false, "a certificate does not mend itself"),
+        (NetworkFailure::CertificateDates, 1, true, "dates do not change within a call, but from day to day"),
         (NetworkFailure::Request, 1, false, "what cannot be sent cannot be sent again"),
     ] {
         let dir = tempfile::tempdir().unwrap();

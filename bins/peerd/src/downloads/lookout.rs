@@ -174,6 +174,7 @@ mod tests {
             (network(NetworkFailure::Connect), News::Unreachable),
             (network(NetworkFailure::Dns), News::Unreachable),
             (network(NetworkFailure::ConnectTimeout(Duration::from_secs(1))), News::Unreachable),
+            (network(NetworkFailure::CertificateDates), News::Unreachable),
             (network(NetworkFailure::Broken), News::Silent),
             (PeerError::Timeout, News::Silent),
             (status(StatusCode::NOT_FOUND), News::Answered),

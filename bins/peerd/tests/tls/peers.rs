@@ -120,6 +120,26 @@ async fn another_name_and_an_old_certificate_are_refused_whoever_vouches() {
 }
 
 #[tokio::test]
+async fn a_download_waits_for_a_certificate_that_has_expired_and_goes_on_when_it_is_renewed() {
+    let authority = Authority::new();
+    let (sharing, bob) = sharer(&authority.pair(), MIB).await;
+    let item = film(bob.peer, &authority).await;
+    authority.expired().put(sharing.as_ref());
+    bob.post("/api/v1/system/reload", &json!({})).await;
+    let home = knowing(&bob, Some(&authority.pem()));
+    let daemon = home.start().await;
+    let id = daemon.add("bob", &item).await;
+    let held = daemon.until(id, "waited", |row| row["error"]["kind"] == "unreachable").await;
+    assert!(held["state"] != "failed", "{held:#}");
+    let message = held["error"]["message"].as_str().expect("a message");
+    assert!(message.contains("expired"), "{message}");
+    authority.pair().put(sharing.as_ref());
+    bob.post("/api/v1/system/reload", &json!({})).await;
+    daemon.until_state(id, "completed").await;
+    assert_whole(&home.completed("film"), MIB);
+}
+
+#[tokio::test]
 async fn a_ca_file_is_read_anew_at_a_reload() {
     let (before, after) = (Authority::new(), Authority::new());
     let (_sharing, bob) = sharer(&after.pair(), MIB).await;

@@ -40,10 +40,17 @@ pub(super) fn failure(error: &reqwest::Error, connect_timeout: Duration) -> Netw
 }
 
 /// A failure that the two ends would repeat until somebody changes a certificate or a setting is permanent; bytes that
-/// are no TLS may come from whatever answers there for the moment.
-fn of_tls(error: &rustls::Error) -> NetworkFailure {
+/// are no TLS may come from whatever answers there for the moment. Dates pass without anybody doing something here.
+pub(super) fn of_tls(error: &rustls::Error) -> NetworkFailure {
+    use rustls::CertificateError as Certificate;
     use rustls::Error;
     match error {
+        Error::InvalidCertificate(
+            Certificate::Expired
+            | Certificate::ExpiredContext { .. }
+            | Certificate::NotValidYet
+            | Certificate::NotValidYetContext { .. },
+        ) => NetworkFailure::CertificateDates,
         Error::InvalidCertificate(_)
         | Error::InvalidCertRevocationList(_)
         | Error::NoCertificatesPresented

@@ -92,6 +92,20 @@ async fn nobody_there_and_nobody_in_time_are_no_connection() {
     assert_eq!(failure, NetworkFailure::ConnectTimeout(short));
 }
 
+#[test]
+fn dates_that_do_not_hold_are_told_from_what_has_to_be_changed() {
+    use rustls::CertificateError::{Expired, NotValidForName, NotValidYet, Revoked, UnknownIssuer};
+    for (error, expected) in [
+        (Expired, NetworkFailure::CertificateDates),
+        (NotValidYet, NetworkFailure::CertificateDates),
+        (UnknownIssuer, NetworkFailure::Tls),
+        (NotValidForName, NetworkFailure::Tls),
+        (Revoked, NetworkFailure::Tls),
+    ] {
+        assert_eq!(failure::of_tls(&rustls::Error::InvalidCertificate(error.clone())), expected, "{error:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_certificate_nobody_vouches_for_is_permanent() {
     let pem = include_bytes!("tests/self_signed.pem");

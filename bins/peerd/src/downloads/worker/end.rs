@@ -44,7 +44,9 @@ impl Worker {
     pub(super) fn undescribed(&self, error: &DescribeError) -> End {
         let message = with_remedy(error, self.row.peer.as_deref());
         match error {
-            DescribeError::Peer(PeerError::Transport(error)) if !error.is_transient() => {
+            DescribeError::Peer(PeerError::Transport(error))
+                if !error.is_transient() && !error.is_unreachable() =>
+            {
                 failed(Failure::Rejected, message, false)
             }
             DescribeError::Peer(PeerError::Status { status, retry_after }) => match status.as_u16() {
@@ -106,6 +108,10 @@ impl Worker {
             // A mount that went away comes back; the bytes on it are still on record.
             FetchErrorKind::Local(LocalError::Io { .. }) => held(LOCAL_WAIT, kind, message),
             FetchErrorKind::Exhausted { .. } => resting(kind, message, error.retry_after),
+            // Not worth a second attempt, and yet it passes: a certificate is renewed, a clock is set.
+            FetchErrorKind::Permanent(AttemptError::Transport(last)) if last.is_unreachable() => {
+                self.backed_off(kind, message, None)
+            }
             _ => failed(kind, message, false),
         }
     }
