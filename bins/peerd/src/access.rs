@@ -11,7 +11,7 @@ mod reach;
 mod secrets;
 
 pub use key_ring::{KeyError, KeyRing, KeyView, NewKey};
-pub use peer_book::{AddedPeer, PeerBook, PeerBookError, PeerView};
+pub use peer_book::{AddedPeer, PeerBook, PeerBookError, PeerView, Prepared};
 pub use reach::{Listening, Reach};
 
 /// Where something is defined.

@@ -54,7 +54,7 @@ pub use orders::OrderError;
 pub(crate) use orders::owns_target;
 pub(crate) use peers::MAX_SKEW;
 pub use peers::{
-    AskError, Check, Item, ItemError, Offer, OfferQuery, OfferedItem, Outcome, Peer, Peers, Probe,
+    AskError, Check, Draft, Item, ItemError, Offer, OfferQuery, OfferedItem, Outcome, Peer, Peers, Probe,
     UnusablePeer,
 };
 pub use ranges::RangesView;

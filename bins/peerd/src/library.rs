@@ -48,6 +48,9 @@ pub struct Library {
     replaced: Notify,
 }
 
+/// Shares that can be set: all that could fail has been done.
+pub struct Arranged(BTreeMap<String, Arc<Share>>);
+
 /// An item whose file is open.
 #[derive(Debug)]
 pub struct OpenItem {
@@ -81,21 +84,15 @@ impl Library {
     /// # Errors
     /// As [`Library::new`].
     pub fn set_shares(&self, specs: Vec<ShareSpec>) -> Result<(), LibraryError> {
-        let shares = self.arranged(specs)?;
-        *self.shares.write().unwrap_or_else(PoisonError::into_inner) = shares;
-        self.replaced.notify_one();
+        self.put(self.arrange(specs)?);
         Ok(())
     }
 
-    /// Whether these shares could be set.
+    /// Does all of [`Library::set_shares`] that can fail, and changes nothing.
     ///
     /// # Errors
     /// As [`Library::new`].
-    pub fn check_shares(&self, specs: Vec<ShareSpec>) -> Result<(), LibraryError> {
-        self.arranged(specs).map(drop)
-    }
-
-    fn arranged(&self, specs: Vec<ShareSpec>) -> Result<BTreeMap<String, Arc<Share>>, LibraryError> {
+    pub fn arrange(&self, specs: Vec<ShareSpec>) -> Result<Arranged, LibraryError> {
         let mut shares = BTreeMap::new();
         for spec in specs {
             let name = spec.name.clone();
@@ -110,7 +107,13 @@ impl Library {
                 return Err(LibraryError::DuplicateName { name });
             }
         }
-        Ok(shares)
+        Ok(Arranged(shares))
+    }
+
+    /// Does the rest of it.
+    pub fn put(&self, Arranged(shares): Arranged) {
+        *self.shares.write().unwrap_or_else(PoisonError::into_inner) = shares;
+        self.replaced.notify_one();
     }
 
     /// Walks every share once, one after the other, and logs what cannot be read.

@@ -12,7 +12,7 @@ use anyhow::Context;
 use retry_kit::RateLimiter;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::access::{KeyRing, PeerBook};
+use crate::access::{KeyRing, PeerBook, Prepared};
 use crate::config::{Changes, Config, ConfigErrors, Loaded, Problem, ServerConfig, Sources};
 use crate::current::Current;
 use crate::downloads::{Downloads, Settings};
@@ -129,23 +129,25 @@ impl Reloader {
 
     async fn reload(&self) -> Outcome {
         let (sources, started) = (self.sources.clone(), self.started.clone());
-        // Reads files, which may lie on a slow disk.
+        let peers = Arc::clone(&self.peers);
+        // Reads files, which may lie on a slow disk; and a way to a peer takes its time to set up.
         let loading = tokio::task::spawn_blocking(move || {
             let new = Config::load(&sources)?;
             let in_force = new.beside(&started)?;
-            let identity = identity(&in_force.server).map_err(|error| ReloadError::Apply(error.into()));
-            Ok::<_, ReloadError>((new, in_force, identity?))
+            let identity = identity(&in_force.server).map_err(|error| ReloadError::Apply(error.into()))?;
+            let peers = peers.prepare(&in_force.peers).map_err(|error| ReloadError::Apply(error.into()))?;
+            Ok::<_, ReloadError>((new, in_force, Read { identity, peers }))
         });
         let loading =
             loading.await.context("reading the configuration failed").map_err(ReloadError::Apply)?;
-        let (new, in_force, identity) = loading?;
+        let (new, in_force, read) = loading?;
         let old = self.loaded.get();
         let changes = Changes {
             live: old.changes(&new).live,
             // Compared with the start: what waits for the next one still waits when it is read a second time.
             at_restart: self.started.changes(&new).at_restart,
         };
-        self.apply(&in_force, &old, identity).map_err(ReloadError::Apply)?;
+        self.apply(&in_force, &old, read).map_err(ReloadError::Apply)?;
         let warnings = new.warnings.clone();
         for warning in &warnings {
             tracing::warn!("{warning}");
@@ -156,12 +158,12 @@ impl Reloader {
     }
 
     /// Puts a configuration in force. `old` is what was read before.
-    fn apply(&self, config: &Config, old: &Loaded, identity: Option<Identity>) -> anyhow::Result<()> {
+    fn apply(&self, config: &Config, old: &Loaded, read: Read) -> anyhow::Result<()> {
         let settings = Settings::new(config, &self.started.paths)?;
-        let terms = Tls::new(identity)?;
-        self.library.check_shares(share_specs(config))?;
-        // The last that can fail, and then it changes nothing.
-        self.peers.configure(&config.peers)?;
+        let terms = Tls::new(read.identity)?;
+        let shares = self.library.arrange(share_specs(config))?;
+        // Nothing fails from here on.
+        self.peers.configure(read.peers);
         self.show(terms);
         self.downloads.reconfigure(settings);
         if config.limits.up != old.config.limits.up {
@@ -174,7 +176,7 @@ impl Reloader {
         self.keys.keys().set_required(config.auth.require_key);
         // Before the shares: a key that is limited from now on must not see what is shared from now on.
         self.keys.configure(&config.keys);
-        self.library.set_shares(share_specs(config))?;
+        self.library.put(shares);
         self.admin.reconfigure(&config.auth, &config.admin);
         self.logging.set_level(config.log.level);
         Ok(())
@@ -192,6 +194,12 @@ impl Reloader {
             tracing::info!(sha256, not_after, "new connections are shown another certificate");
         }
     }
+}
+
+/// What the files hold that the configuration names.
+struct Read {
+    identity: Option<Identity>,
+    peers: Prepared,
 }
 
 /// The certificate of the public listener, as its files are now; blocks.

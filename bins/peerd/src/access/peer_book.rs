@@ -17,7 +17,7 @@ use thiserror::Error;
 use super::secrets::{Found, Secrets};
 use super::{Origin, is_usable_name};
 use crate::config::PeerConfig;
-use crate::downloads::{Peers, UnusablePeer};
+use crate::downloads::{Draft, Peers, UnusablePeer};
 use crate::moment::rfc3339;
 
 /// Every peer by name. What is added or removed here is at once what downloads see.
@@ -45,6 +45,20 @@ struct Added {
     created_at: Timestamp,
     /// What is wrong with it, and what to do.
     trouble: Option<String>,
+}
+
+/// Peers that can be put in force: all that could fail has been done.
+pub struct Prepared {
+    configured: BTreeMap<String, PeerConfig>,
+    drafts: Vec<Draft>,
+    added: Vec<(String, Again)>,
+}
+
+/// One that was added, read again.
+struct Again {
+    config: PeerConfig,
+    ca: Option<String>,
+    draft: Result<Draft, UnusablePeer>,
 }
 
 /// A peer as the admin API shows it: no secret is in it.
@@ -169,31 +183,62 @@ impl PeerBook {
         Ok(Arc::new(Self { peers, registry, clock, secrets, book, changing }))
     }
 
-    /// Puts other peers of the configuration in force; those added here stay. One that was added, comes back and cannot
-    /// be used is a warning.
+    /// Reads what other peers of the configuration need, and anew what those added here have; blocks, and changes
+    /// nothing.
     ///
     /// # Errors
-    /// When a key or header of the configuration cannot be sent; then nothing has changed.
-    pub fn configure(&self, configured: &BTreeMap<String, PeerConfig>) -> Result<(), UnusablePeer> {
-        for (name, config) in configured {
-            self.peers.check(name, config)?;
-        }
+    /// When a key or header of the configuration cannot be sent, or a `ca_file` cannot be used.
+    pub fn prepare(&self, configured: &BTreeMap<String, PeerConfig>) -> Result<Prepared, UnusablePeer> {
+        let draft = |(name, config): (&String, &PeerConfig)| self.peers.draft(name, config.clone());
+        let drafts = configured.iter().map(draft).collect::<Result<_, _>>()?;
+        let added = self.book().added.clone();
+        let added = added.into_iter().filter(|(name, _)| !configured.contains_key(name));
+        let added = added.map(|(name, Added { config, .. })| {
+            let ca = text_of_ca(&config);
+            let draft = self.peers.draft(&name, config.clone());
+            (name, Again { config, ca, draft })
+        });
+        Ok(Prepared { configured: configured.clone(), drafts, added: added.collect() })
+    }
+
+    /// Puts them in force; those added here stay. One that was added, comes back and cannot be used is a warning.
+    pub fn configure(&self, prepared: Prepared) {
         let mut book = self.book();
-        for (name, config) in configured {
-            self.peers.replace(name, config.clone())?;
-            if book.added.contains_key(name) && !book.configured.contains_key(name) {
-                shadowed(name);
-            }
-        }
         let Book { configured: before, added } = &mut *book;
-        for name in before.keys().filter(|name| !configured.contains_key(*name)) {
-            match added.get_mut(name) {
-                Some(added) => put_in_force(&self.peers, name, added),
-                None => drop(self.peers.remove(name)),
+        for draft in prepared.drafts {
+            if added.contains_key(draft.name()) && !before.contains_key(draft.name()) {
+                shadowed(draft.name());
+            }
+            self.peers.put(draft);
+        }
+        for name in before.keys().filter(|name| !prepared.configured.contains_key(*name)) {
+            if !added.contains_key(name) {
+                self.peers.remove(name);
             }
         }
-        book.configured.clone_from(configured);
-        Ok(())
+        for (name, again) in prepared.added {
+            // Another one may have taken its place meanwhile, and was read then.
+            let Some(added) = added.get_mut(&name).filter(|added| added.config == again.config) else {
+                continue;
+            };
+            let comes_back = before.contains_key(&name);
+            match again.draft {
+                // It was of no use before: it is told of again only where it is put in the place of another.
+                Err(error) if comes_back || self.peers.get(&name).is_none() => {
+                    unusable(&self.peers, &name, added, &error);
+                }
+                // The one that is there goes on as it is.
+                Err(error) => tracing::warn!(peer = name, "{error}; what was read before stays in force"),
+                Ok(draft) => {
+                    if self.peers.get(&name).is_none() {
+                        added.trouble = None;
+                    }
+                    added.ca = again.ca;
+                    self.peers.put(draft);
+                }
+            }
+        }
+        book.configured = prepared.configured;
     }
 
     /// The peers as downloads see them.
@@ -267,7 +312,7 @@ impl PeerBook {
                 None => {}
             }
         }
-        self.peers.check(&name, &plain)?;
+        self.drafted(&name, plain).await?;
         // The files first: a peer on record without its key would be refused everywhere.
         let has_secrets = self.blocking(&name, {
             let (config, ca) = (config.clone(), ca.clone());
@@ -277,10 +322,13 @@ impl PeerBook {
             }
         });
         let has_secrets = has_secrets.await?;
-        if let Err(error) = self.peers.check(&name, &config) {
-            self.blocking(&name, Secrets::remove).await.ok();
-            return Err(error.into());
-        }
+        let draft = match self.drafted(&name, config.clone()).await {
+            Ok(draft) => draft,
+            Err(error) => {
+                self.blocking(&name, Secrets::remove).await.ok();
+                return Err(error);
+            }
+        };
         let added = Added { config, ca, created_at: self.clock.wall().into(), trouble: None };
         let record = added.record(has_secrets);
         if let Err(error) = self.registry.put_record(KIND, &name, &record, added.created_at).await {
@@ -291,7 +339,7 @@ impl PeerBook {
         let view = added.view(&name);
         // Asked for again: the configuration may have been read again meanwhile.
         if !book.configured.contains_key(&name) {
-            self.peers.replace(&name, added.config.clone())?;
+            self.peers.put(draft);
         }
         book.added.insert(name, added);
         Ok(AddedPeer::New(view))
@@ -344,6 +392,13 @@ impl PeerBook {
         }
     }
 
+    /// Reads what a peer needs, off the threads that answer.
+    async fn drafted(&self, name: &str, config: PeerConfig) -> Result<Draft, PeerBookError> {
+        let (peers, name) = (self.peers.clone(), name.to_owned());
+        let drafted = tokio::task::spawn_blocking(move || peers.draft(&name, config)).await;
+        Ok(drafted.map_err(|_| PeerBookError::Stopping)??)
+    }
+
     /// Does something to the file of a peer, off the threads that answer.
     async fn blocking<T: Send + 'static>(
         &self,
@@ -373,7 +428,7 @@ impl Added {
             config.ca_file = secrets.ca_file(name);
         }
         // One that is gone is told of when it is to be used.
-        let ca = config.ca_file().and_then(|file| std::fs::read_to_string(file).ok());
+        let ca = text_of_ca(&config);
         Some(Self { config, ca, created_at: Timestamp::from_millis(record.created_at), trouble })
     }
 
@@ -418,11 +473,20 @@ fn configured_view(name: &str, config: &PeerConfig) -> PeerView {
 /// Hands an added peer to downloads. One that they cannot use is not there, and its view says why.
 fn put_in_force(peers: &Peers, name: &str, added: &mut Added) {
     if let Err(error) = peers.replace(name, added.config.clone()) {
-        peers.remove(name);
-        let trouble = format!("{error}; remove the peer and add it again");
-        tracing::warn!(peer = name, "{trouble}");
-        added.trouble = Some(trouble);
+        unusable(peers, name, added, &error);
     }
+}
+
+fn unusable(peers: &Peers, name: &str, added: &mut Added, error: &UnusablePeer) {
+    peers.remove(name);
+    let trouble = format!("{error}; remove the peer and add it again");
+    tracing::warn!(peer = name, "{trouble}");
+    added.trouble = Some(trouble);
+}
+
+/// What the copy of its certificates holds now.
+fn text_of_ca(config: &PeerConfig) -> Option<String> {
+    std::fs::read_to_string(config.ca_file()?).ok()
 }
 
 fn shadowed(name: &str) {

@@ -28,7 +28,7 @@ pub(super) use health::{Change, News};
 pub use item::{Item, ItemError};
 pub(super) use metadata::{Metadata, PeerError};
 pub use offer::{Offer, OfferQuery, OfferedItem};
-pub use peer::{Peer, UnusablePeer};
+pub use peer::{Draft, Peer, UnusablePeer};
 pub(crate) use probe::MAX_SKEW;
 pub use probe::{Check, Outcome, Probe};
 
@@ -79,8 +79,8 @@ impl Peers {
         clock: SharedClock,
     ) -> Result<Self, UnusablePeer> {
         let peer = |(name, config): (&String, &PeerConfig)| {
-            let trust = Peer::trust(name, config)?;
-            Ok((name.clone(), Known::new(Peer::new(name, config.clone(), trust, None, &ways, &clock)?)))
+            let draft = Draft::new(name, config.clone(), None, &ways)?;
+            Ok((name.clone(), Known::new(Peer::new(draft, None, &clock))))
         };
         let known = RwLock::new(config.iter().map(peer).collect::<Result<_, _>>()?);
         let (changed, catalogue) = (Notify::new(), tokio::sync::Mutex::default());
@@ -105,28 +105,32 @@ impl Peers {
     /// # Errors
     /// When a key or header cannot be sent, or the `ca_file`, which is read anew, cannot be used; then all is as before.
     pub fn replace(&self, name: &str, config: PeerConfig) -> Result<bool, UnusablePeer> {
-        let trust = Peer::trust(name, &config)?;
-        let mut known = self.shared.known_mut();
-        let before = known.get(name).map(|known| Arc::clone(&known.peer));
-        if before.as_ref().is_some_and(|before| *before.config() == config && before.way().trust == trust) {
-            return Ok(false);
-        }
-        let peer = Peer::new(name, config, trust, before.as_deref(), &self.shared.ways, &self.shared.clock)?;
-        match known.get_mut(name) {
-            Some(known) => known.become_another(peer),
-            None => drop(known.insert(name.to_owned(), Known::new(peer))),
-        }
-        self.shared.changed.notify_one();
-        Ok(true)
+        Ok(self.put(self.draft(name, config)?))
     }
 
-    /// Whether a peer could be used.
+    /// Does all of [`Peers::replace`] that can fail, and changes nothing; blocks.
     ///
     /// # Errors
     /// When a key or header cannot be sent, or the `ca_file` cannot be used.
-    pub fn check(&self, name: &str, config: &PeerConfig) -> Result<(), UnusablePeer> {
-        let trust = Peer::trust(name, config)?;
-        Peer::new(name, config.clone(), trust, None, &self.shared.ways, &self.shared.clock).map(drop)
+    pub fn draft(&self, name: &str, config: PeerConfig) -> Result<Draft, UnusablePeer> {
+        Draft::new(name, config, self.get(name).as_deref(), &self.shared.ways)
+    }
+
+    /// Does the rest of it.
+    pub fn put(&self, draft: Draft) -> bool {
+        let mut known = self.shared.known_mut();
+        let before = known.get(draft.name()).map(|known| Arc::clone(&known.peer));
+        if before.as_ref().is_some_and(|before| draft.is_as(before)) {
+            return false;
+        }
+        let name = draft.name().to_owned();
+        let peer = Peer::new(draft, before.as_deref(), &self.shared.clock);
+        match known.get_mut(&name) {
+            Some(known) => known.become_another(peer),
+            None => drop(known.insert(name, Known::new(peer))),
+        }
+        self.shared.changed.notify_one();
+        true
     }
 
     /// Forgets a peer; tells whether there was one. What runs with it goes on.

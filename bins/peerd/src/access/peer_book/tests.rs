@@ -15,6 +15,10 @@ async fn book(state: &Path, configured: &BTreeMap<String, PeerConfig>) -> (Arc<P
     (book, registry)
 }
 
+fn configure(book: &PeerBook, configured: &BTreeMap<String, PeerConfig>) {
+    book.configure(book.prepare(configured).unwrap());
+}
+
 fn config(document: Value) -> PeerConfig {
     serde_json::from_value(document).unwrap()
 }
@@ -89,17 +93,17 @@ async fn the_configuration_wins_and_gives_back_what_it_took() {
     let (book, _registry) = self::book(state.path(), &BTreeMap::new()).await;
     book.add("bob", config(json!({ "url": "http://added.example/" })), None).await.unwrap();
     let of_file = |url: &str| BTreeMap::from([("bob".to_owned(), config(json!({ "url": url })))]);
-    book.configure(&of_file("http://file.example/")).unwrap();
+    configure(&book, &of_file("http://file.example/"));
     assert_eq!(url(&book, "bob").as_deref(), Some("http://file.example/"));
     assert_eq!((book.list().len(), book.list()[0].origin), (1, Origin::File));
     assert!(matches!(book.remove("bob").await, Err(PeerBookError::DefinedInFile(_))));
     let again = config(json!({ "url": "http://added.example/" }));
     assert!(matches!(book.add("bob", again, None).await, Err(PeerBookError::DefinedInFile(_))));
-    book.configure(&BTreeMap::new()).unwrap();
+    configure(&book, &BTreeMap::new());
     assert_eq!(url(&book, "bob").as_deref(), Some("http://added.example/"));
     book.remove("bob").await.unwrap();
-    book.configure(&of_file("http://file.example/")).unwrap();
-    book.configure(&BTreeMap::new()).unwrap();
+    configure(&book, &of_file("http://file.example/"));
+    configure(&book, &BTreeMap::new());
     assert_eq!(url(&book, "bob"), None);
 }
 
@@ -116,7 +120,7 @@ async fn an_added_peer_that_comes_back_unusable_stops_no_reload_and_says_why() {
     let (book, _registry) = self::book(state.path(), &of_file).await;
     assert_eq!(url(&book, "bob").as_deref(), Some("http://file.example/"));
     let carol = BTreeMap::from([("carol".to_owned(), config(json!({ "url": "http://carol.example/" })))]);
-    book.configure(&carol).unwrap();
+    configure(&book, &carol);
     assert_eq!((url(&book, "bob"), url(&book, "carol").is_some()), (None, true));
     let trouble = book.view("bob").unwrap().error.unwrap();
     assert!(trouble.contains("remove the peer and add it again"), "{trouble}");
@@ -147,4 +151,35 @@ async fn what_cannot_be_used_leaves_nothing_behind() {
     }
     assert!(book.list().is_empty() && registry.records(KIND).await.unwrap().is_empty());
     assert!(!state.path().join("peers").exists());
+}
+
+#[tokio::test]
+async fn a_reload_that_changes_nothing_keeps_every_peer_and_one_that_cannot_be_used_changes_nothing() {
+    let state = tempfile::tempdir().unwrap();
+    let pem = || rcgen::generate_simple_self_signed(["bob.example".to_owned()]).unwrap().cert.pem();
+    let file = state.path().join("of-the-user.pem");
+    std::fs::write(&file, pem()).unwrap();
+    let of_file = |name: &str| {
+        let bob = config(json!({ "url": "https://bob.example/", "ca_file": file }));
+        BTreeMap::from([(name.to_owned(), bob)])
+    };
+    let (book, _registry) = self::book(state.path(), &of_file("bob")).await;
+    book.add("carol", config(json!({ "url": "https://carol.example/" })), Some(pem())).await.unwrap();
+    let known = || ["bob", "carol"].map(|name| book.peers().get(name));
+    let before = known();
+    let same = |now: &[Option<Arc<crate::downloads::Peer>>; 2]| {
+        [0, 1].map(|at| Arc::ptr_eq(before[at].as_ref().unwrap(), now[at].as_ref().unwrap()))
+    };
+    configure(&book, &of_file("bob"));
+    assert_eq!(same(&known()), [true, true]);
+    let prepared = book.prepare(&of_file("bob")).unwrap();
+    std::fs::write(&file, "nothing of use").unwrap();
+    book.configure(prepared);
+    assert_eq!(same(&known()), [true, true], "nothing is read when it is put in force");
+    assert!(book.prepare(&of_file("dave")).is_err());
+    assert_eq!(same(&known()), [true, true]);
+    std::fs::write(&file, pem()).unwrap();
+    std::fs::write(state.path().join("peers/carol.pem"), pem()).unwrap();
+    configure(&book, &of_file("bob"));
+    assert_eq!(same(&known()), [false, false], "another certificate, in the file of either");
 }

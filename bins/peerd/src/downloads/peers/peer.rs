@@ -10,7 +10,6 @@ use thiserror::Error;
 
 use crate::config::PeerConfig;
 use crate::outbound::{NoWay, Way, Ways};
-use crate::tls::Trust;
 
 /// One peer, as it was configured when it was taken out of the directory.
 pub struct Peer {
@@ -19,6 +18,14 @@ pub struct Peer {
     headers: HeaderMap,
     way: Way,
     pub(in crate::downloads) limit_down: RateLimiter,
+}
+
+/// A peer that can be put in force: all that could fail has been done.
+pub struct Draft {
+    name: String,
+    config: PeerConfig,
+    headers: HeaderMap,
+    way: Way,
 }
 
 /// Why a peer's configuration cannot be used.
@@ -47,36 +54,55 @@ impl UnusablePeer {
     }
 }
 
-impl Peer {
-    /// A peer in the place of `before`, whose rate limit goes on at the new rate.
+impl Draft {
+    /// Reads what a peer needs; blocks. Where the certificates are those of `before`, so is the way.
+    ///
+    /// # Errors
+    /// When a key or header cannot be sent, or the `ca_file` cannot be used.
     pub(super) fn new(
         name: &str,
         config: PeerConfig,
-        trust: Option<Trust>,
         before: Option<&Peer>,
         ways: &Ways,
-        clock: &SharedClock,
     ) -> Result<Self, UnusablePeer> {
         let unusable = |flaw| UnusablePeer { peer: name.to_owned(), flaw };
         let headers = headers(&config).map_err(|what| unusable(Flaw::Unsendable(what)))?;
+        let trust = Ways::trust(config.ca_file()).map_err(|error| unusable(error.into()))?;
         // Connections that are there were made under the certificates of before.
         let way = match before.filter(|before| before.way.trust == trust) {
             Some(before) => before.way.clone(),
             None => ways.to(trust).map_err(|error| unusable(error.into()))?,
         };
+        Ok(Self { name: name.to_owned(), config, headers, way })
+    }
+
+    /// What it is to be called here.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it is made of.
+    pub fn config(&self) -> &PeerConfig {
+        &self.config
+    }
+
+    /// Whether `peer` is already what this would make of it.
+    pub(super) fn is_as(&self, peer: &Peer) -> bool {
+        self.config == peer.config && self.way.trust == peer.way.trust
+    }
+}
+
+impl Peer {
+    /// A peer in the place of `before`, whose rate limit goes on at the new rate.
+    pub(super) fn new(draft: Draft, before: Option<&Peer>, clock: &SharedClock) -> Self {
+        let Draft { name, config, headers, way } = draft;
         let rate = NonZeroU64::new(config.limit_down.bytes()).into();
         let limit_down = match before {
             Some(before) => before.limit_down.clone(),
             None => RateLimiter::new(Arc::clone(clock), rate),
         };
         limit_down.set_rate(rate);
-        Ok(Self { name: name.to_owned(), config, headers, way, limit_down })
-    }
-
-    /// Whose certificates its `ca_file` names now; blocks for as long as that takes to read.
-    pub(super) fn trust(name: &str, config: &PeerConfig) -> Result<Option<Trust>, UnusablePeer> {
-        let trust = Ways::trust(config.ca_file());
-        trust.map_err(|error| UnusablePeer { peer: name.to_owned(), flaw: error.into() })
+        Self { name, config, headers, way, limit_down }
     }
 
     /// What it is called here.
@@ -169,7 +195,7 @@ mod tests {
     fn peer(config: PeerConfig) -> Result<Peer, UnusablePeer> {
         let clock: SharedClock = Arc::new(ManualClock::new());
         let ways = Ways::new(std::time::Duration::from_secs(1)).unwrap();
-        Peer::new("bob", config, None, None, &ways, &clock)
+        Ok(Peer::new(Draft::new("bob", config, None, &ways)?, None, &clock))
     }
 
     #[test]
