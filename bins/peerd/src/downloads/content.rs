@@ -155,11 +155,20 @@ impl Shared {
             None => Representation::new(total).with_etag(tag),
         };
         let filename = row.filename.unwrap_or_default();
+        let kind = library::media_type(Path::new(&filename));
         let representation = representation
-            .with_content_type(library::media_type(Path::new(&filename)))
+            .with_content_type(kind)
             .with_cache_control("private, no-cache, no-transform")
-            .with_content_disposition(ContentDisposition::inline(&filename))
             .with_field("x-content-type-options", "nosniff");
+        let representation = match opened_as(kind) {
+            OpenedAs::Media => representation.with_content_disposition(ContentDisposition::inline(&filename)),
+            OpenedAs::Image => representation
+                .with_content_disposition(ContentDisposition::inline(&filename))
+                .with_field("content-security-policy", HARMLESS),
+            OpenedAs::Nothing => representation
+                .with_content_disposition(ContentDisposition::attachment(&filename))
+                .with_field("content-security-policy", HARMLESS),
+        };
         let (shared, id, generation) = (Arc::clone(self), row.id, row.generation);
         Ok(Some(RowContent { shared, id, generation, representation, published, untouched }))
     }
@@ -234,6 +243,24 @@ fn open_published(target: &Path) -> io::Result<Option<FileSource>> {
     }
 }
 
+/// What a browser makes of a file that somebody opens by its address.
+#[derive(Debug, PartialEq, Eq)]
+enum OpenedAs {
+    /// A player. It fetches the file once more, which a sandbox would not let it.
+    Media,
+    Image,
+    /// Saved: whoever offers a page must not have it shown as one of ours.
+    Nothing,
+}
+
+fn opened_as(kind: &str) -> OpenedAs {
+    match kind.split('/').next() {
+        Some("audio" | "video") => OpenedAs::Media,
+        Some("image") => OpenedAs::Image,
+        _ => OpenedAs::Nothing,
+    }
+}
+
 /// The entity tag of a generation: strong when the source's own validator vouches for every byte of it.
 fn tag(row: &Download, total: u64) -> EntityTag {
     let of = format!("{} {} {} {total}", row.id, row.created_at.as_millis(), row.generation);
@@ -260,6 +287,8 @@ fn nothing_known() -> ContentError {
     not_now("the peer has not said yet how long the file is", RETRY_AFTER)
 }
 
+/// No script of an image, nor a page of ours around it.
+const HARMLESS: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline'";
 const NOT_THERE: ContentError = ContentError::Gone("the file is not where it was published");
 
 /// How long an answer waits for its first byte before it says that nothing comes.

@@ -12,6 +12,21 @@ use super::super::tests::Service;
 use super::patience::written;
 use super::*;
 
+#[test]
+fn only_what_a_browser_plays_or_draws_is_shown_by_it() {
+    for (kind, expected) in [
+        ("video/webm", OpenedAs::Media),
+        ("audio/flac", OpenedAs::Media),
+        ("image/svg+xml", OpenedAs::Image),
+        ("text/html", OpenedAs::Nothing),
+        ("application/pdf", OpenedAs::Nothing),
+        ("application/octet-stream", OpenedAs::Nothing),
+        ("", OpenedAs::Nothing),
+    ] {
+        assert_eq!(opened_as(kind), expected, "{kind}");
+    }
+}
+
 /// Waits for `future` as long as its limits let it; the time of the service goes by as fast as ours meanwhile.
 async fn soon<T>(service: &Service, future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);

@@ -168,9 +168,9 @@ fn clean(text: &str) -> String {
     text.chars().filter(|c| !is_odd(*c)).take(MAX_TEXT).collect()
 }
 
-/// Whether a character could steer a terminal, or turn the text around it.
+/// Whether a character could steer a terminal, end a line, or turn the text around it.
 fn is_odd(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Does what a peer without a search and pages of its own leaves to us; its cursor is the number of items before.
@@ -216,7 +216,7 @@ mod tests {
     fn only_what_could_be_asked_for_is_passed_on_and_only_what_could_be_shown() {
         let offer = read(
             &json!({ "items": [
-                { "id": "films:a", "title": "A\u{1b}[2J film\u{202e}", "filename": "a.mkv", "size": 7, "more": [1] },
+                { "id": "films:a", "title": "A\u{1b}[2J film\u{202e}\u{2028}", "filename": "a.mkv", "size": 7, "more": [1] },
                 { "id": "b", "size": -1, "title": 5 },
                 { "id": "" }, { "id": ".." }, { "id": "x\ny" }, { "id": 5 }, "no object", { "id": "x".repeat(2000) },
             ], "next": "c2" }),
