@@ -93,6 +93,14 @@ async fn only_our_own_page_may_change_something_with_a_session() {
     }
     let reading = daemon.bare(Method::GET, DOWNLOADS).header("cookie", &cookie).header("origin", &neighbour);
     assert_eq!(Answer::to(reading).await.problem(), "origin-not-allowed");
+    for (site, status) in [("same-origin", 200), ("none", 200), ("same-site", 403), ("cross-site", 403)] {
+        let request =
+            daemon.bare(Method::GET, DOWNLOADS).header("cookie", &cookie).header("sec-fetch-site", site);
+        let answer = Answer::to(request).await;
+        assert_eq!(answer.status, status, "{site}: {answer:?}");
+        assert_eq!(answer.field("cross-origin-resource-policy"), "same-origin");
+        assert_eq!(answer.field("x-content-type-options"), "nosniff");
+    }
     let with_key =
         daemon.request(Method::PUT, "/api/v1/limits").header("origin", &neighbour).json(&json!({}));
     assert_eq!(Answer::to(with_key).await.status, 200, "nobody sends our key by accident");

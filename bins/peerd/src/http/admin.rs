@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, HeaderValue, LOCATION};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use retry_kit::SharedClock;
@@ -157,7 +157,11 @@ impl AdminApi {
         request: Request<Incoming>,
         connection: Arc<ConnectionInfo>,
     ) -> Response<Body> {
-        self.answer(request, &connection).await.unwrap_or_else(Problem::into_response)
+        let mut response = self.answer(request, &connection).await.unwrap_or_else(Problem::into_response);
+        for (name, value) in OURS_ALONE {
+            response.headers_mut().insert(name, value);
+        }
+        response
     }
 
     async fn answer(
@@ -304,6 +308,12 @@ fn no_content() -> Response<Body> {
     *response.status_mut() = StatusCode::NO_CONTENT;
     response
 }
+
+/// No page of another origin may show an answer in itself, nor take it for what it does not claim to be.
+const OURS_ALONE: [(HeaderName, HeaderValue); 2] = [
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+];
 
 /// 503 for trouble of ours that may pass; the reason is in the log.
 fn registry_failed(error: &(dyn std::error::Error + 'static)) -> Problem {

@@ -2,7 +2,8 @@
 //!
 //! A cookie goes along with every request a browser sends here, whoever made it send it. So a session counts only
 //! where the request comes from our own page: what changes something must carry an `Origin` (RFC 6454 §7) that is the
-//! address it is sent to. `SameSite` alone would not do: every port of a host is the same site.
+//! address it is sent to. `SameSite` alone would not do: every port of a host is the same site. What only reads says
+//! with `Sec-Fetch-Site` (Fetch Metadata) who asks, as an image of a neighbour's page has no `Origin`.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -130,7 +131,7 @@ pub(super) enum Login {
 }
 
 /// Refuses a request that another page made the browser send. With `by_cookie` the browser may have added what lets
-/// it in, and what changes something has to say where it comes from.
+/// it in: what changes something has to say where it comes from, and nothing may come from another page.
 ///
 /// # Errors
 /// 403 when the origin is another one, or not told.
@@ -140,7 +141,7 @@ pub(super) fn same_origin(method: &Method, headers: &HeaderMap, by_cookie: bool)
         origin.map(|origin| text(Some(origin)).split_once("://").map_or("", |(_, authority)| authority));
     let fine = match told {
         Some(authority) => !host.is_empty() && authority.eq_ignore_ascii_case(host),
-        None => !by_cookie || method.is_safe(),
+        None => !by_cookie || (method.is_safe() && is_asked_by_us(headers)),
     };
     if fine {
         return Ok(());
@@ -149,6 +150,11 @@ pub(super) fn same_origin(method: &Method, headers: &HeaderMap, by_cookie: bool)
     let problem = Problem::new(StatusCode::FORBIDDEN, "origin-not-allowed", title);
     Err(problem
         .with_detail("Origin and Host must be the same; a proxy in between has to pass Host on as it is"))
+}
+
+/// Whether our own page asks, or whoever sits before the browser; browsers too old to tell pass.
+fn is_asked_by_us(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-site").is_none_or(|site| matches!(site.as_bytes(), b"same-origin" | b"none"))
 }
 
 impl Tickets {
@@ -294,6 +300,24 @@ mod tests {
                 headers.insert(ORIGIN, HeaderValue::from_static(origin));
             }
             assert_eq!(same_origin(&method, &headers, by_cookie).is_ok(), allowed, "{method} {origin:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_a_neighbour_may_not_even_show_what_a_session_opens() {
+        for (site, by_cookie, allowed) in [
+            ("same-origin", true, true),
+            ("none", true, true),
+            ("same-site", true, false),
+            ("cross-site", true, false),
+            ("nonsense", true, false),
+            ("cross-site", false, true),
+        ] {
+            let headers = HeaderMap::from_iter([
+                (HOST, HeaderValue::from_static("localhost:5281")),
+                (http::HeaderName::from_static("sec-fetch-site"), HeaderValue::from_static(site)),
+            ]);
+            assert_eq!(same_origin(&Method::GET, &headers, by_cookie).is_ok(), allowed, "{site} {by_cookie}");
         }
     }
 
