@@ -79,9 +79,17 @@ impl Browser {
 
     /// Types into a field in place of what it holds.
     pub async fn fill(&self, css: &str, text: &str) {
-        let field = self.shown(css).await;
-        field.clear().await.expect("a field");
-        field.send_keys(text).await.expect("a field");
+        let mut last = None;
+        let filled = eventually(async || {
+            // The page may take it away, or empty it, at any moment.
+            let field = self.visible(css).await?;
+            field.clear().await.ok()?;
+            field.send_keys(text).await.ok()?;
+            last = field.value().await.ok()?;
+            (last.as_deref() == Some(text)).then_some(())
+        });
+        let filled = filled.await;
+        assert!(filled.is_some(), "{css} cannot be filled: it holds {last:?}");
     }
 
     /// Presses a key, wherever the focus is.

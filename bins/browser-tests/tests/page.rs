@@ -6,12 +6,16 @@ mod healing;
 mod keyboard;
 #[path = "page/logging_in.rs"]
 mod logging_in;
+#[path = "page/parts.rs"]
+mod parts;
 #[path = "page/playing.rs"]
 mod playing;
 #[path = "page/queue.rs"]
 mod queue;
 #[path = "page/sharing.rs"]
 mod sharing;
+#[path = "page/system.rs"]
+mod system;
 
 use std::path::PathBuf;
 

@@ -42,7 +42,7 @@ async fn the_key_logs_in_and_a_wrong_one_is_told_so() {
         browser.text("#notice", "says that it is wrong", |text| text.to_lowercase().contains("key")).await;
         browser.gone("[data-view=queue]").await;
         browser.fill("#key", &machine.key()).await;
-        browser.click("#log-in button[type=submit]").await;
+        browser.click("#log-in button").await;
         browser.shown("[data-view=queue]").await;
         browser.gone("#notice").await;
         assert_eq!(browser.js("return document.getElementById('key').value").await, "", "it is kept nowhere");

@@ -68,14 +68,14 @@ async fn what_is_typed_in_is_added_and_what_is_there_already_is_not_added_twice(
     browse("add", bob.origin(), async |browser| {
         log_in(browser, &bob).await;
         browser.fill("#add-what", &item).await;
-        browser.click("#add button[type=submit]").await;
+        browser.click("#add button").await;
         let row = row("1");
         browser.text(&row, "names the file", |text| text.contains("large.bin")).await;
         browser.fill("#add-what", &item).await;
-        browser.click("#add button[type=submit]").await;
+        browser.click("#add button").await;
         browser.text("#add-said", "says that it is there", |text| text.contains("already")).await;
         browser.fill("#add-what", "nonsense").await;
-        browser.click("#add button[type=submit]").await;
+        browser.click("#add button").await;
         browser.text("#add-said", "says what to write", |text| text.contains("PEER/ITEM")).await;
         browser.is_content(&["status of 409"]).await;
     })
@@ -87,7 +87,12 @@ async fn a_download_runs_to_its_end_before_the_eyes_of_whoever_looks() {
     let (_alice, bob) = friends("4MiB").await;
     browse("whole", bob.origin(), async |browser| {
         log_in(browser, &bob).await;
-        let (_, row) = add(&bob, FILM).await;
+        let (id, row) = add(&bob, FILM).await;
+        browser.shown(&in_state(&row, "completed")).await;
+        browser.open(&format!("{}/api/v1/downloads/{id}/content", bob.origin())).await;
+        let plays = "return (document.querySelector('video')?.readyState ?? 0) > 1";
+        browser.until("it plays by its address, too", plays).await;
+        browser.open(&bob.origin()).await;
         browser.shown(&in_state(&row, "completed")).await;
         browser.gone(&format!("{row} progress")).await;
         assert_eq!(bob.names("state/completed"), [FILM]);

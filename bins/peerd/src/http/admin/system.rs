@@ -71,6 +71,7 @@ pub(super) async fn show(system: &System, downloads: &Downloads, limits: &Limits
         "listeners": { "peer": system.peer_addrs, "admin": system.admin_addrs },
         "tls": tls(&system.tls),
         "limits": limits::document(limits),
+        "require_key": loaded.config.admin.require_key,
         "downloads": {
             "enabled": settings.enabled,
             "running": downloads.running(),
