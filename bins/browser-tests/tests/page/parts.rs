@@ -30,6 +30,42 @@ async fn the_stream_takes_any_text_and_outlives_an_event_nobody_understands() {
 }
 
 #[tokio::test]
+async fn a_page_nobody_looks_at_hangs_up_and_goes_on_where_it_was_when_somebody_does() {
+    let machine = Machine::sharing().start().await;
+    browse("unseen", machine.origin(), async |browser| {
+        // A part alone: the page has a stream of its own.
+        browser.open(&format!("{}/ui/stream.js", machine.origin())).await;
+        browser
+            .js("const look = (hidden) => {
+                   Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+                   document.dispatchEvent(new Event('visibilitychange'));
+                 };
+                 const later = window.setTimeout;
+                 // Half a minute goes by at once.
+                 window.setTimeout = (then, ms) => later(then, ms === 30000 ? 0 : ms);
+                 const asked = window.asked = [];
+                 window.fetch = async (_, { headers, signal }) => {
+                   asked.push(headers['last-event-id'] ?? 'all');
+                   signal.addEventListener('abort', () => {
+                     asked.push('hung up');
+                     later(() => { asked.push('seen'); look(false); }, 1500);
+                   });
+                   const body = new ReadableStream({ start(to) {
+                     to.enqueue(new TextEncoder().encode('id: 7\\nevent: e\\ndata: 1\\n\\n'));
+                     signal.addEventListener('abort', () => to.error(signal.reason));
+                   } });
+                   return new Response(body);
+                 };
+                 import('/ui/stream.js').then(({ follow }) => follow(() => later(() => asked.length > 1 || look(true)), () => {}));")
+            .await;
+        let went_on = "return window.asked.join() === 'all,hung up,seen,7' || window.asked.join()";
+        browser.until("it hangs up, and goes on", went_on).await;
+        browser.is_content(&["favicon.ico"]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_refusal_that_comes_late_does_not_throw_out_whoever_has_logged_in_since() {
     let machine = Machine::sharing().start().await;
     browse("late", machine.origin(), async |browser| {
