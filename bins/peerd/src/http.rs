@@ -5,6 +5,7 @@
 //! asks with [`auth::Keys`], and refuse with a [`problem::Problem`].
 
 mod access;
+mod activity;
 pub mod admin;
 pub mod auth;
 pub mod body;

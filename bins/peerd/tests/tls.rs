@@ -6,6 +6,8 @@ mod asking;
 mod certificates;
 #[path = "tls/configured.rs"]
 mod configured;
+#[path = "tls/frames.rs"]
+mod frames;
 #[path = "tls/guards.rs"]
 mod guards;
 #[path = "tls/peers.rs"]

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::access::Access;
+use super::activity::Activity;
 use super::body::Body;
 use super::key_slots::{KeySlot, KeySlots};
 use super::problem::Problem;
@@ -84,9 +85,11 @@ pub(super) async fn serve<H, F>(
         () = shutdown.cancelled() => return,
     };
     match accepted {
-        Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(HTTP_2) => {
+        Ok(mut stream) if stream.get_ref().1.alpn_protocol() == Some(HTTP_2) => {
+            let activity = Activity::new();
+            stream.get_mut().0.tells(activity.clone());
             let info = ConnectionInfo::new(peer, local, true);
-            http2::serve(stream, info, handler, &options, shutdown).await;
+            http2::serve(stream, activity, info, handler, &options, shutdown).await;
         }
         Ok(stream) => {
             let info = ConnectionInfo::new(peer, local, false);

@@ -12,6 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
+use super::activity::Activity;
+
 /// A stream that fails a write with `TimedOut` once it has waited for `limit` without any progress.
 #[derive(Debug)]
 pub(super) struct StallGuard<S> {
@@ -19,12 +21,17 @@ pub(super) struct StallGuard<S> {
     limit: Duration,
     waiting: bool,
     timer: Pin<Box<Sleep>>,
+    /// Who else wants to know.
+    activity: Option<Activity>,
 }
 
 /// How a stream lets go of a reader that stopped.
 pub(super) trait Abandon {
     /// Makes closing drop what was not sent.
     fn abandon(&self);
+
+    /// Makes the next write wait until the system has sent all before it, where it can tell.
+    fn drain(&self) {}
 }
 
 impl Abandon for TcpStream {
@@ -37,18 +44,34 @@ impl Abandon for TcpStream {
             );
         }
     }
+
+    #[cfg(target_os = "linux")]
+    fn drain(&self) {
+        if let Err(error) = socket2::SockRef::from(self).set_tcp_notsent_lowat(1) {
+            tracing::debug!(error = &error as &dyn std::error::Error, "cannot tell when a socket is drained");
+        }
+    }
 }
 
 impl<S> StallGuard<S> {
     /// Guards `inner`; a limit of zero never ends it.
     pub(super) fn new(inner: S, limit: Duration) -> Self {
-        Self { inner, limit, waiting: false, timer: Box::pin(tokio::time::sleep_until(Instant::now())) }
+        let timer = Box::pin(tokio::time::sleep_until(Instant::now()));
+        Self { inner, limit, waiting: false, timer, activity: None }
+    }
+
+    /// Tells from now on whether bytes wait for the socket.
+    pub(super) fn tells(&mut self, activity: Activity) {
+        self.activity = Some(activity);
     }
 }
 
 impl<S: Abandon> StallGuard<S> {
     /// Notes the outcome of a write and turns a wait that lasted too long into an error.
     fn judge<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if let Some(activity) = &self.activity {
+            activity.socket_waits(written.is_pending());
+        }
         if written.is_ready() || self.limit.is_zero() {
             self.waiting = false;
             return written;
@@ -61,10 +84,17 @@ impl<S: Abandon> StallGuard<S> {
         self.inner.abandon();
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the reader has stopped")))
     }
+
+    fn drain_if_asked(&self) {
+        if self.activity.as_ref().is_some_and(Activity::take_drain) {
+            self.inner.drain();
+        }
+    }
 }
 
 impl<S: AsyncWrite + Abandon + Unpin> AsyncWrite for StallGuard<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.drain_if_asked();
         let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
         self.judge(written, cx)
     }
@@ -74,6 +104,7 @@ impl<S: AsyncWrite + Abandon + Unpin> AsyncWrite for StallGuard<S> {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.drain_if_asked();
         let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bytes);
         self.judge(written, cx)
     }

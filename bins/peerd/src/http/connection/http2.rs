@@ -1,8 +1,9 @@
 //! HTTP/2 on a connection (RFC 9113): answers side by side, each on a stream of its own.
 //!
-//! What guards HTTP/1.1 by ending the connection guards here by ending the stream. A connection on which nothing is
-//! asked for as long as a head may take is told to go, and ended when it does not; so is one that never begins. What
-//! a client may make us keep is bounded: streams, heads, and bytes on their way out.
+//! What guards HTTP/1.1 by ending the connection guards here by ending the stream. A connection on which nothing goes
+//! on for as long as a head may take is told to go, and ended when it does not; so is one that never begins. As long
+//! as there are bytes for the socket, readers have the time of readers. What a client may make us keep is bounded:
+//! streams, heads, and bytes on their way out.
 
 mod pace;
 mod streams;
@@ -16,7 +17,6 @@ use std::time::Duration;
 use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{Method, Response};
 use http_body::Body as _;
-use http_body_util::BodyExt;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
@@ -25,15 +25,17 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use self::pace::Pace;
+use self::pace::{Pace, Paced};
 use self::streams::Streams;
 use super::{ConnectionInfo, answer, report};
+use crate::http::activity::Activity;
 use crate::http::body::{self, Body};
 use crate::http::server::ServerOptions;
 
-/// Serves a stream whose writes are guarded against readers that stop.
+/// Serves a stream whose writes are guarded against readers that stop, and told to `activity`.
 pub(super) async fn serve<S, H, F>(
     stream: S,
+    activity: Activity,
     info: Arc<ConnectionInfo>,
     handler: H,
     options: &ServerOptions,
@@ -44,7 +46,7 @@ pub(super) async fn serve<S, H, F>(
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let (peer, stall) = (info.peer, options.write_stall_timeout);
-    let streams = Streams::new(peer, stall);
+    let streams = Streams::new(peer, stall, activity.clone());
     // Streams are tasks of their own; none outlives its connection.
     let _end = streams.ends_with_this();
     let service = service_fn(|request: Request<Incoming>| {
@@ -61,24 +63,22 @@ pub(super) async fn serve<S, H, F>(
         // No request has a body worth speaking of.
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW);
-    if !stall.is_zero() {
-        // Whoever is gone without a word is noticed also while we have nothing to send; whoever only reads slowly has
-        // the time of a reader.
-        builder.keep_alive_interval(PING_EVERY).keep_alive_timeout(stall);
-    }
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = shutdown.cancelled() => {
+        ended = connection.as_mut() => Some(ended),
+        () = shutdown.cancelled() => None,
+        () = activity.none_for(options.header_timeout) => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            // What a slow reader has not got yet may lie in the system: closing could take it away.
+            activity.farewell();
             connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-        () = streams.idle_for(options.header_timeout) => {
-            connection.as_mut().graceful_shutdown();
-            let patience = if stall.is_zero() { Duration::MAX } else { stall };
             tokio::select! {
                 ended = connection => ended,
-                () = streams.idle_for(patience) => Ok(()),
+                // Whoever is still there has answered by then; nobody waits for one who is not.
+                () = activity.none_for(FAREWELL) => Ok(()),
             }
         }
     };
@@ -87,15 +87,16 @@ pub(super) async fn serve<S, H, F>(
 
 /// Makes an answer one of HTTP/2: no fields about the connection (RFC 9113 §8.2.2), no content to HEAD, and a body
 /// that notices when its reader stops.
-fn fit(mut response: Response<Body>, is_head: bool) -> Response<Body> {
+fn fit(mut response: Response<Body>, is_head: bool) -> Response<Paced<Body>> {
     response.headers_mut().remove(CONNECTION);
+    let pace = Pace::of_this_stream();
     if !is_head {
-        return response.map(|body| Pace::of_this_stream().kept_by(body).boxed_unsync());
+        return response.map(|body| pace.kept_by(body));
     }
     if let Some(length) = response.body().size_hint().exact().filter(|length| *length > 0) {
         response.headers_mut().entry(CONTENT_LENGTH).or_insert(length.into());
     }
-    response.map(|_| body::empty())
+    response.map(|_| pace.kept_by(body::empty()))
 }
 
 /// Requests answered at once on a connection; more wait with the client.
@@ -110,4 +111,5 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Bytes of requests that are taken before anybody asks for them: the least there is.
 const WINDOW: u32 = 65_535;
 
-const PING_EVERY: Duration = Duration::from_secs(30);
+/// From the last that went on to the end of a connection that was told to go.
+const FAREWELL: Duration = Duration::from_secs(1);

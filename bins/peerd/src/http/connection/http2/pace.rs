@@ -1,23 +1,33 @@
 //! Whether the reader of a stream goes on.
 //!
 //! The socket says nothing about one stream of many: a reader that stops gives it no more window, while other streams
-//! go on. So a body notes when it has handed a piece over, and when it is asked for the next. In between lies the time
-//! the reader takes; time in which the body itself had nothing, because the disk or a rate limit was slow, does not
-//! count.
+//! go on. So a piece of a body is followed from the moment it is handed over until the socket has taken it. In between
+//! lies the time the reader takes; time in which no piece is there, because the disk or a rate limit was slow, does
+//! not count.
 
 use std::future::Future;
+use std::io::IoSlice;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Since when the reader of a stream is waited for. Clones are of the same stream.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Pace(Arc<Mutex<Option<Instant>>>);
+/// What of a stream waits for its reader, and since when. Clones are of the same stream.
+#[derive(Clone, Debug)]
+pub(super) struct Pace(Arc<watch::Sender<Waiting>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    /// Pieces that were handed over and not taken to their end.
+    pieces: usize,
+    /// When the first of them came, or a byte was taken last.
+    since: Instant,
+}
 
 /// A body that keeps the pace of its stream.
 pub(super) struct Paced<B> {
@@ -27,8 +37,21 @@ pub(super) struct Paced<B> {
     held: Bytes,
 }
 
+/// Bytes on their way to the socket.
+#[derive(Debug)]
+pub(super) struct Piece {
+    bytes: Bytes,
+    pace: Pace,
+}
+
 tokio::task_local! {
     static STREAM: Pace;
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(Waiting { pieces: 0, since: Instant::now() })))
+    }
 }
 
 impl Pace {
@@ -47,6 +70,15 @@ impl Pace {
         Paced { inner: body, pace: self, held: Bytes::new() }
     }
 
+    /// Resolves when nothing of the stream waits.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(super) async fn taken(&self) {
+        // The sender lives as long as this does.
+        self.0.subscribe().wait_for(|waiting| waiting.pieces == 0).await.ok();
+    }
+
     /// Resolves when the reader has taken nothing for `limit`; never for a limit of zero.
     ///
     /// # Cancel safety
@@ -55,53 +87,95 @@ impl Pace {
         if limit.is_zero() {
             return std::future::pending().await;
         }
+        let mut seen = self.0.subscribe();
         loop {
-            let now = Instant::now();
-            let until = self.waiting_since().unwrap_or(now) + limit;
-            if until <= now {
+            let waiting = *seen.borrow_and_update();
+            if waiting.pieces == 0 {
+                seen.changed().await.ok();
+                continue;
+            }
+            let until = waiting.since + limit;
+            if until <= Instant::now() {
                 return;
             }
             tokio::time::sleep_until(until).await;
         }
     }
 
-    fn waiting_since(&self) -> Option<Instant> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn hand_over(&self, bytes: Bytes) -> Piece {
+        self.0.send_if_modified(|waiting| {
+            let is_first = waiting.pieces == 0;
+            waiting.pieces += 1;
+            if is_first {
+                waiting.since = Instant::now();
+            }
+            is_first
+        });
+        Piece { bytes, pace: self.clone() }
+    }
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
     }
 
-    fn note(&self, waiting_since: Option<Instant>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = waiting_since;
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.bytes.chunks_vectored(slices)
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+        // Nobody need be woken: who waits for the limit looks again when it is over.
+        self.pace.0.send_if_modified(|waiting| {
+            waiting.since = Instant::now();
+            false
+        });
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.pace.0.send_if_modified(|waiting| {
+            waiting.pieces -= 1;
+            waiting.pieces == 0
+        });
     }
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Paced<B> {
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, B::Error>>> {
         if self.held.is_empty() {
             match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(bytes) => self.held = bytes,
-                    Err(other) => return Poll::Ready(Some(Ok(other))),
+                    Err(other) => {
+                        return Poll::Ready(Some(Ok(other.map_data(|bytes| self.pace.hand_over(bytes)))));
+                    }
                 },
-                ended => return Poll::Ready(ended),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
             }
         }
-        // Small, so that a slow reader is seen to go on.
-        let piece = self.held.split_to(self.held.len().min(PIECE));
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        // Small, so that streams take turns.
+        let bytes = self.held.split_to(self.held.len().min(PIECE));
+        Poll::Ready(Some(Ok(Frame::data(self.pace.hand_over(bytes)))))
     }
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Paced<B> {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let polled = self.poll_piece(cx);
-        self.pace.note(polled.is_ready().then(Instant::now));
-        polled
+    ) -> Poll<Option<Result<Frame<Piece>, Self::Error>>> {
+        self.poll_piece(cx)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -136,11 +210,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_nobody_asks_any_further_stalls_after_the_limit() {
+    async fn a_body_nobody_takes_any_further_stalls_after_the_limit() {
         let (pace, start) = (Pace::default(), Instant::now());
         let mut body = pace.clone().kept_by(big());
         assert_eq!(body.size_hint().exact(), Some(3 * PIECE as u64 + 1));
-        body.frame().await.unwrap().unwrap();
+        let _nobody_takes = body.frame().await.unwrap().unwrap();
         pace.stalled(LIMIT).await;
         assert_eq!(start.elapsed(), LIMIT);
     }
@@ -152,8 +226,12 @@ mod tests {
         let reading = async {
             let mut sizes = Vec::new();
             while let Some(frame) = body.frame().await {
-                sizes.push(frame.unwrap().into_data().unwrap().len());
-                tokio::time::sleep(LIMIT - Duration::from_secs(1)).await;
+                let mut piece = frame.unwrap().into_data().unwrap();
+                sizes.push(piece.remaining());
+                while piece.has_remaining() {
+                    tokio::time::sleep(LIMIT - Duration::from_secs(1)).await;
+                    piece.advance(piece.remaining().div_ceil(2));
+                }
             }
             sizes
         };
@@ -178,7 +256,7 @@ mod tests {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            frame = body.frame() => assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), "late"),
+            frame = body.frame() => assert_eq!(frame.unwrap().unwrap().into_data().unwrap().chunk(), b"late"),
             () = slow => {}
             () = pace.stalled(LIMIT) => panic!("nobody waited for the reader"),
         }
@@ -187,7 +265,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_limit_is_for_ever() {
         let pace = Pace::default();
-        pace.note(Some(Instant::now()));
+        let _piece = pace.hand_over(Bytes::from_static(b"for nobody"));
         let year = Duration::from_secs(365 * 86_400);
         assert!(tokio::time::timeout(year, pace.stalled(Duration::ZERO)).await.is_err());
     }

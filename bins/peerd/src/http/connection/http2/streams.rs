@@ -1,14 +1,16 @@
 //! The streams of one connection: tasks that are counted, and ended when their reader stops.
+//!
+//! A stream is over when its bytes are: those that h2 keeps for want of window or of room in the socket are waited for,
+//! though nothing is read any more and the file is closed.
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::pace::Pace;
+use crate::http::activity::Activity;
 
 /// Runs the streams of a connection. Clones are the same connection.
 #[derive(Clone, Debug)]
@@ -16,7 +18,7 @@ pub(super) struct Streams {
     peer: SocketAddr,
     /// How long a reader may take nothing; zero is for ever.
     stall: Duration,
-    open: Arc<watch::Sender<usize>>,
+    activity: Activity,
     end: CancellationToken,
 }
 
@@ -24,8 +26,8 @@ pub(super) struct Streams {
 struct Open(Streams);
 
 impl Streams {
-    pub(super) fn new(peer: SocketAddr, stall: Duration) -> Self {
-        Self { peer, stall, open: Arc::new(watch::Sender::new(0)), end: CancellationToken::new() }
+    pub(super) fn new(peer: SocketAddr, stall: Duration, activity: Activity) -> Self {
+        Self { peer, stall, activity, end: CancellationToken::new() }
     }
 
     /// Ends every stream when it is dropped.
@@ -33,35 +35,15 @@ impl Streams {
         self.end.clone().drop_guard()
     }
 
-    /// Resolves when no stream has been open for this long.
-    ///
-    /// # Cancel safety
-    /// Safe. The time begins anew with the next call.
-    pub(super) async fn idle_for(&self, long: Duration) {
-        let mut open = self.open.subscribe();
-        loop {
-            let is_idle = *open.borrow_and_update() == 0;
-            // Not only whether one is open then: many may have come and gone meanwhile.
-            match is_idle {
-                true => match tokio::time::timeout(long, open.changed()).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(_)) | Err(_) => return,
-                },
-                false if open.changed().await.is_err() => return,
-                false => {}
-            }
-        }
-    }
-
     fn open(&self) -> Open {
-        self.open.send_modify(|open| *open += 1);
+        self.activity.stream_opens();
         Open(self.clone())
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.open.send_modify(|open| *open -= 1);
+        self.0.activity.stream_ends();
         if std::thread::panicking() {
             tracing::error!(peer = %self.0.peer, "a stream ended by a panic");
         }
@@ -74,8 +56,12 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Streams
         tokio::spawn(async move {
             let Streams { peer, stall, end, .. } = &open.0;
             let pace = Pace::default();
+            let answered = async {
+                pace.clone().scope(stream).await;
+                pace.taken().await;
+            };
             tokio::select! {
-                () = pace.clone().scope(stream) => {}
+                () = answered => {}
                 // Dropping what answers resets the stream, and closes its file.
                 () = pace.stalled(*stall) => tracing::debug!(%peer, "ended a stream whose reader has stopped"),
                 () = end.cancelled() => {}
@@ -95,7 +81,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(10);
 
     fn streams() -> Streams {
-        Streams::new("127.0.0.1:1".parse().unwrap(), Duration::ZERO)
+        Streams::new("127.0.0.1:1".parse().unwrap(), Duration::ZERO, Activity::new())
     }
 
     #[tokio::test(start_paused = true)]
@@ -105,7 +91,7 @@ mod tests {
         streams.execute(async move { drop(ended.await) });
         let idle = tokio::spawn({
             let streams = streams.clone();
-            async move { streams.idle_for(LONG).await }
+            async move { streams.activity.none_for(LONG).await }
         });
         tokio::time::sleep(Duration::from_secs(100)).await;
         drop(end);
@@ -118,7 +104,7 @@ mod tests {
         let (streams, start) = (streams(), Instant::now());
         let idle = tokio::spawn({
             let streams = streams.clone();
-            async move { streams.idle_for(LONG).await }
+            async move { streams.activity.none_for(LONG).await }
         });
         tokio::time::sleep(Duration::from_secs(9)).await;
         streams.execute(async {});
