@@ -4,11 +4,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
 
-/// As many as a full house takes: every connection of both listeners with the file it reads, every download with its
-/// connections, and the daemon's own.
+/// As many as a full house takes: every connection of both listeners with the file it reads, the further files that
+/// HTTP/2 reads side by side, every download with its connections, and the daemon's own.
 pub(crate) fn needed(config: &Config) -> u64 {
     let (server, downloads) = (&config.server, &config.downloads);
-    let served = u64::from(server.max_connections) * 2 * LISTENERS;
+    let served = u64::from(server.max_connections) * (2 * LISTENERS + SIDE_BY_SIDE);
     let fetched = u64::from(downloads.max_concurrent) * (u64::from(downloads.connections) + PER_DOWNLOAD);
     served + fetched + OWN
 }
@@ -35,6 +35,8 @@ pub(crate) fn allow(needed: u64) -> Option<u64> {
 }
 
 const LISTENERS: u64 = 2;
+/// Answers beyond the first of a connection, by connection.
+const SIDE_BY_SIDE: u64 = 1;
 /// The part file, its directory, and a reader or two.
 const PER_DOWNLOAD: u64 = 4;
 /// The registry, the log, watches, importers and hooks.
@@ -45,8 +47,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_house_of_the_defaults_takes_some_two_thousand() {
-        assert_eq!(needed(&Config::default()), 512 * 2 * 2 + 3 * 8 + 128);
+    fn a_full_house_of_the_defaults_takes_some_three_thousand() {
+        assert_eq!(needed(&Config::default()), 512 * (2 * 2 + 1) + 3 * 8 + 128);
     }
 
     #[test]

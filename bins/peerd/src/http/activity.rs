@@ -4,7 +4,7 @@
 //! What a client merely sends is no activity: whoever only pings is idle.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -15,6 +15,8 @@ use tokio::time::Instant;
 pub(super) struct Activity {
     now: Arc<watch::Sender<Now>>,
     drain: Arc<AtomicBool>,
+    /// Bytes the socket took.
+    written: Arc<AtomicU64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +33,7 @@ impl Activity {
     /// Of a connection that begins now.
     pub(super) fn new() -> Self {
         let now = Now { open: 0, waits: false, changed: Instant::now() };
-        Self { now: Arc::new(watch::Sender::new(now)), drain: Arc::default() }
+        Self { now: Arc::new(watch::Sender::new(now)), drain: Arc::default(), written: Arc::default() }
     }
 
     pub(super) fn stream_opens(&self) {
@@ -51,6 +53,20 @@ impl Activity {
             }
             changes
         });
+    }
+
+    /// Whether bytes wait for the socket.
+    pub(super) fn socket_is_full(&self) -> bool {
+        self.now.borrow().waits
+    }
+
+    pub(super) fn socket_took(&self, bytes: usize) {
+        self.written.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// How many bytes the socket took so far.
+    pub(super) fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// Begins the time without activity anew, for a word of farewell. If no stream is open, the socket takes that word

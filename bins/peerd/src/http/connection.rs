@@ -13,6 +13,7 @@ use hyper::Request;
 use hyper::body::Incoming;
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -43,6 +44,11 @@ impl ConnectionInfo {
         Arc::new(Self { peer, local, side_by_side, slots: Mutex::default() })
     }
 
+    /// The most bytes of a file that are read at once, where the connection has a wish.
+    pub(super) fn chunk(&self) -> Option<u32> {
+        self.side_by_side.then_some(SIDE_BY_SIDE_CHUNK)
+    }
+
     /// Counts this connection as one of `key`'s until it ends; where requests come one after the other, until another
     /// key is used on it. Returns whether it may be.
     pub fn claim(&self, slots: &Arc<KeySlots>, key: &str) -> bool {
@@ -61,13 +67,15 @@ impl ConnectionInfo {
 }
 
 /// Answers requests until either side ends the connection or `shutdown` lets the current answers be the last. With
-/// `terms`, TLS is spoken, and the client chooses between HTTP/1.1 and HTTP/2.
+/// `terms`, TLS is spoken, and the client chooses between HTTP/1.1 and HTTP/2; answers beyond the first at once are
+/// those that `further` lets in.
 pub(super) async fn serve<H, F>(
     stream: TcpStream,
     peer: SocketAddr,
     terms: Option<Arc<ServerConfig>>,
     handler: H,
     options: ServerOptions,
+    further: Arc<Semaphore>,
     shutdown: CancellationToken,
 ) where
     H: Fn(Request<Incoming>, Arc<ConnectionInfo>) -> F + Clone + Send + Sync + 'static,
@@ -89,7 +97,7 @@ pub(super) async fn serve<H, F>(
             let activity = Activity::new();
             stream.get_mut().0.tells(activity.clone());
             let info = ConnectionInfo::new(peer, local, true);
-            http2::serve(stream, activity, info, handler, &options, shutdown).await;
+            http2::serve(stream, activity, info, handler, &options, further, shutdown).await;
         }
         Ok(stream) => {
             let info = ConnectionInfo::new(peer, local, false);
@@ -160,6 +168,9 @@ fn report(peer: SocketAddr, ended: Result<(), hyper::Error>) {
         tracing::debug!(%peer, error = &error as &dyn std::error::Error, "a connection ended early");
     }
 }
+
+/// Bytes of a file read at once where many are read side by side.
+const SIDE_BY_SIDE_CHUNK: u32 = 64 * 1024;
 
 /// The largest request head; answered with 431 beyond.
 const MAX_HEAD: usize = 64 * 1024;

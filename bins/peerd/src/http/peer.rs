@@ -21,7 +21,7 @@ use super::body::{self, Body};
 use super::client_address::TrustedProxies;
 use super::events::ServeEvents;
 use super::failed_limit::{FailedLimit, too_many_wrong_keys};
-use super::key_slots::KeySlots;
+use super::key_slots::{KeySlot, KeySlots, Slotted};
 use super::metered::Metered;
 use super::page::Query;
 use super::problem::Problem;
@@ -166,6 +166,12 @@ impl PeerApi {
         }
     }
 
+    /// Room for a file on its way to the caller, as far as files are counted for it.
+    fn claim_file(&self, parts: &Parts, caller: &Caller) -> Result<Option<KeySlot>, Problem> {
+        let Some(key) = caller.name().filter(|_| parts.method == Method::GET) else { return Ok(None) };
+        self.options.key_slots.claim_file(key).map(Some).ok_or_else(too_many_files)
+    }
+
     fn refuse(&self, refusal: Refusal, client: IpAddr, now: Instant) -> Problem {
         self.events.refused(refusal);
         if refusal == Refusal::Wrong {
@@ -215,8 +221,13 @@ impl PeerApi {
         connection: &ConnectionInfo,
         caller: &Caller,
     ) -> Result<Response<Body>, Problem> {
+        let slot = self.claim_file(parts, caller)?;
         let open = self.library.open(id, caller.scope()).await.map_err(|error| lookup_failed(id, &error))?;
         let OpenItem { item, source, seen_at, media_type } = open;
+        let source = match connection.chunk() {
+            Some(chunk) => source.with_chunk(chunk),
+            None => source,
+        };
         let representation = source
             .representation(seen_at)
             .with_content_type(media_type)
@@ -257,7 +268,9 @@ impl PeerApi {
                     item,
                     range,
                 });
-                let metered = |body| Metered::new(body, sending, upload, events).map_err(Into::into);
+                let metered = |body| {
+                    Metered::new(Slotted::new(body, slot), sending, upload, events).map_err(Into::into)
+                };
                 Ok(response.map(|body| metered(body).boxed_unsync()))
             }
         }
@@ -312,6 +325,16 @@ fn too_many_connections() -> Problem {
     )
     .with_retry_after(CONNECTIONS_WAIT)
     .closing()
+}
+
+fn too_many_files() -> Problem {
+    Problem::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too-many-connections",
+        "The key is in use on too many connections",
+    )
+    .with_detail("as many files are under way with the key as it may have connections")
+    .with_retry_after(CONNECTIONS_WAIT)
 }
 
 /// What ranges get here: several at once are answered with the whole file, and a 206 carries every field the

@@ -24,7 +24,8 @@ use super::tls::Tls;
 /// Limits of one server.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
-    /// Connections at once; those beyond get 503 and are closed.
+    /// Connections at once; those beyond get 503 and are closed. Each has room for one answer; as many more may be
+    /// under way, all together, where a connection carries several.
     pub max_connections: usize,
     /// From the moment a request could begin to the end of its head. It also ends connections that idle.
     pub header_timeout: Duration,
@@ -157,7 +158,8 @@ impl Server {
         let Self { listeners, tls, options, .. } = self;
         let permits = Arc::new(Semaphore::new(options.max_connections.min(Semaphore::MAX_PERMITS)));
         let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
-        let mut connections = JoinSet::new();
+        let further = Arc::new(Semaphore::new(options.max_connections.min(Semaphore::MAX_PERMITS)));
+        let (mut connections, mut next) = (JoinSet::new(), 0);
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -166,7 +168,7 @@ impl Server {
                     report(ended);
                     continue;
                 }
-                accepted = accept(&listeners) => accepted,
+                accepted = accept(&listeners, &mut next) => accepted,
             };
             match accepted {
                 Ok((stream, peer)) => match Arc::clone(&permits).try_acquire_owned() {
@@ -177,6 +179,7 @@ impl Server {
                             tls.terms(),
                             handler.clone(),
                             options.clone(),
+                            Arc::clone(&further),
                             shutdown.clone(),
                         );
                         connections.spawn(async move {
@@ -217,9 +220,13 @@ impl Server {
 }
 
 /// Takes the next connection of whichever listener has one.
-async fn accept(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
+/// They are asked in turn, from `next` on, so that none waits behind a busy one.
+async fn accept(listeners: &[TcpListener], next: &mut usize) -> io::Result<(TcpStream, SocketAddr)> {
+    let first = next.checked_rem(listeners.len()).unwrap_or(0);
+    *next = first + 1;
+    let (before, from_first) = listeners.split_at(first);
     std::future::poll_fn(|cx| {
-        for listener in listeners {
+        for listener in from_first.iter().chain(before) {
             if let Poll::Ready(accepted) = listener.poll_accept(cx) {
                 return Poll::Ready(accepted);
             }

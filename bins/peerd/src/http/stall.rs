@@ -85,6 +85,12 @@ impl<S: Abandon> StallGuard<S> {
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the reader has stopped")))
     }
 
+    fn took(&self, written: &Poll<io::Result<usize>>) {
+        if let (Some(activity), Poll::Ready(Ok(bytes))) = (&self.activity, written) {
+            activity.socket_took(*bytes);
+        }
+    }
+
     fn drain_if_asked(&self) {
         if self.activity.as_ref().is_some_and(Activity::take_drain) {
             self.inner.drain();
@@ -96,6 +102,7 @@ impl<S: AsyncWrite + Abandon + Unpin> AsyncWrite for StallGuard<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.drain_if_asked();
         let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        self.took(&written);
         self.judge(written, cx)
     }
 
@@ -106,6 +113,7 @@ impl<S: AsyncWrite + Abandon + Unpin> AsyncWrite for StallGuard<S> {
     ) -> Poll<io::Result<usize>> {
         self.drain_if_asked();
         let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bytes);
+        self.took(&written);
         self.judge(written, cx)
     }
 

@@ -118,6 +118,34 @@ async fn a_stream_nobody_reads_is_ended_and_the_others_go_on() {
     assert_eq!(again.status, 200, "the connection lives");
 }
 
+/// How the files are answered that are asked for side by side, none of them read.
+async fn statuses<const N: usize>(setup: Setup) -> [u16; N] {
+    let (daemon, authority) = daemon(setup.file("big", vec![b'o'; BIG])).await;
+    let mut connection =
+        Connection::open_with_window(daemon.address, authority.der(), Speaks::Http2, 65_535).await;
+    let big = connection.route(KEY, "big").await;
+    let (mut kept, mut statuses) = (Vec::new(), [0; N]);
+    for status in &mut statuses {
+        let answer = connection.begin(Method::GET, &big, &[KEYED]).await.expect("a head");
+        *status = answer.status().as_u16();
+        assert_eq!(answer.headers().contains_key("retry-after"), *status != 200);
+        kept.push(answer);
+    }
+    statuses
+}
+
+#[tokio::test]
+async fn answers_side_by_side_are_bounded_as_connections_are() {
+    let statuses = statuses(setup(|setup| setup.server.max_connections = 2)).await;
+    assert_eq!(statuses, [200, 200, 200, 503], "one of the connection itself, and two more");
+}
+
+#[tokio::test]
+async fn a_key_has_as_many_files_under_way_as_connections() {
+    let statuses = statuses(Setup { connections_per_key: 2, ..Setup::default() }).await;
+    assert_eq!(statuses, [200, 200, 429]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_connection_nobody_reads_is_ended_with_all_its_streams() {
     let setup = setup(|setup| setup.server.write_stall_timeout = Duration::from_secs(60));

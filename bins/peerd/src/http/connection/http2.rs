@@ -23,6 +23,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use self::pace::{Pace, Paced};
@@ -30,6 +31,7 @@ use self::streams::Streams;
 use super::{ConnectionInfo, answer, report};
 use crate::http::activity::Activity;
 use crate::http::body::{self, Body};
+use crate::http::problem::Problem;
 use crate::http::server::ServerOptions;
 
 /// Serves a stream whose writes are guarded against readers that stop, and told to `activity`.
@@ -39,6 +41,7 @@ pub(super) async fn serve<S, H, F>(
     info: Arc<ConnectionInfo>,
     handler: H,
     options: &ServerOptions,
+    further: Arc<Semaphore>,
     shutdown: CancellationToken,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -49,10 +52,19 @@ pub(super) async fn serve<S, H, F>(
     let streams = Streams::new(peer, stall, activity.clone());
     // Streams are tasks of their own; none outlives its connection.
     let _end = streams.ends_with_this();
+    let own = Arc::new(Semaphore::new(1));
     let service = service_fn(|request: Request<Incoming>| {
         let is_head = request.method() == Method::HEAD;
+        let room =
+            Arc::clone(&own).try_acquire_owned().or_else(|_| Arc::clone(&further).try_acquire_owned()).ok();
         let answer = answer(request, handler.clone(), Arc::clone(&info));
-        async move { Ok::<_, Infallible>(fit(answer.await, is_head)) }
+        async move {
+            let response = match room {
+                Some(_) => answer.await,
+                None => no_room().into_response(),
+            };
+            Ok::<_, Infallible>(fit(response, is_head, room))
+        }
     });
     let mut builder = http2::Builder::new(streams.clone());
     builder
@@ -86,21 +98,31 @@ pub(super) async fn serve<S, H, F>(
 }
 
 /// Makes an answer one of HTTP/2: no fields about the connection (RFC 9113 §8.2.2), no content to HEAD, and a body
-/// that notices when its reader stops.
-fn fit(mut response: Response<Body>, is_head: bool) -> Response<Paced<Body>> {
+/// that notices when its reader stops, and takes up `room` until it ends.
+fn fit(
+    mut response: Response<Body>,
+    is_head: bool,
+    room: Option<OwnedSemaphorePermit>,
+) -> Response<Paced<Body>> {
     response.headers_mut().remove(CONNECTION);
     let pace = Pace::of_this_stream();
     if !is_head {
-        return response.map(|body| pace.kept_by(body));
+        return response.map(|body| pace.kept_by(body).within(room));
     }
     if let Some(length) = response.body().size_hint().exact().filter(|length| *length > 0) {
         response.headers_mut().entry(CONTENT_LENGTH).or_insert(length.into());
     }
-    response.map(|_| pace.kept_by(body::empty()))
+    response.map(|_| pace.kept_by(body::empty()).within(room))
+}
+
+fn no_room() -> Problem {
+    Problem::unavailable(ROOM_WAIT).with_detail("too many answers are under way")
 }
 
 /// Requests answered at once on a connection; more wait with the client.
-const MAX_STREAMS: u32 = 32;
+const MAX_STREAMS: u32 = 8;
+
+const ROOM_WAIT: Duration = Duration::from_secs(5);
 
 /// The largest request head, as RFC 9113 §6.5.2 counts it; answered with 431 beyond.
 const MAX_HEAD_LIST: u32 = 16 * 1024;

@@ -14,8 +14,10 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
+
+use crate::http::activity::Activity;
 
 /// What of a stream waits for its reader, and since when. Clones are of the same stream.
 #[derive(Clone, Debug)]
@@ -35,6 +37,8 @@ pub(super) struct Paced<B> {
     pace: Pace,
     /// Read and not handed over yet.
     held: Bytes,
+    /// The right to be there at the same time as others.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// Bytes on their way to the socket.
@@ -67,7 +71,7 @@ impl Pace {
 
     /// A body that keeps it.
     pub(super) fn kept_by<B>(self, body: B) -> Paced<B> {
-        Paced { inner: body, pace: self, held: Bytes::new() }
+        Paced { inner: body, pace: self, held: Bytes::new(), _room: None }
     }
 
     /// Resolves when nothing of the stream waits.
@@ -79,15 +83,18 @@ impl Pace {
         self.0.subscribe().wait_for(|waiting| waiting.pieces == 0).await.ok();
     }
 
-    /// Resolves when the reader has taken nothing for `limit`; never for a limit of zero.
+    /// Resolves when the reader has taken nothing for `limit`; never for a limit of zero. While the socket of the
+    /// `connection` is full, a stream is not blamed before the others have had their turn.
     ///
     /// # Cancel safety
     /// Safe.
-    pub(super) async fn stalled(&self, limit: Duration) {
+    pub(super) async fn stalled(&self, limit: Duration, connection: &Activity) {
         if limit.is_zero() {
             return std::future::pending().await;
         }
         let mut seen = self.0.subscribe();
+        // A wait that is over the limit, and what the socket had taken by then.
+        let mut late = None;
         loop {
             let waiting = *seen.borrow_and_update();
             if waiting.pieces == 0 {
@@ -95,10 +102,18 @@ impl Pace {
                 continue;
             }
             let until = waiting.since + limit;
-            if until <= Instant::now() {
-                return;
+            if until > Instant::now() {
+                tokio::time::sleep_until(until).await;
+                continue;
             }
-            tokio::time::sleep_until(until).await;
+            let (since, written) = *late.get_or_insert((waiting.since, connection.written()));
+            if since != waiting.since {
+                late = None;
+            } else if !connection.socket_is_full() || connection.written() - written >= TURNS {
+                return;
+            } else {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
         }
     }
 
@@ -144,6 +159,13 @@ impl Drop for Piece {
             waiting.pieces -= 1;
             waiting.pieces == 0
         });
+    }
+}
+
+impl<B> Paced<B> {
+    /// Takes up `room` until it is dropped.
+    pub(super) fn within(self, room: Option<OwnedSemaphorePermit>) -> Self {
+        Self { _room: room, ..self }
     }
 }
 
@@ -196,6 +218,11 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Paced<B> {
 /// Bytes handed over at once: a frame as most clients take them (RFC 9113 §4.2).
 const PIECE: usize = 16 * 1024;
 
+/// What the socket takes while every stream that has window gets its turn, twice.
+const TURNS: u64 = 2 * super::MAX_STREAMS as u64 * PIECE as u64;
+
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 #[cfg(test)]
 mod tests {
     use http_body_util::{BodyExt, Full, StreamBody};
@@ -215,7 +242,7 @@ mod tests {
         let mut body = pace.clone().kept_by(big());
         assert_eq!(body.size_hint().exact(), Some(3 * PIECE as u64 + 1));
         let _nobody_takes = body.frame().await.unwrap().unwrap();
-        pace.stalled(LIMIT).await;
+        pace.stalled(LIMIT, &Activity::new()).await;
         assert_eq!(start.elapsed(), LIMIT);
     }
 
@@ -235,9 +262,10 @@ mod tests {
             }
             sizes
         };
+        let socket = Activity::new();
         let sizes = tokio::select! {
             sizes = reading => sizes,
-            () = pace.stalled(LIMIT) => panic!("a stall after {:?}", start.elapsed()),
+            () = pace.stalled(LIMIT, &socket) => panic!("a stall after {:?}", start.elapsed()),
         };
         assert_eq!(sizes, [PIECE, PIECE, PIECE, 1]);
     }
@@ -250,6 +278,7 @@ mod tests {
         });
         let pace = Pace::default();
         let mut body = pace.clone().kept_by(StreamBody::new(Box::pin(stream)));
+        let socket = Activity::new();
         let slow = async {
             tokio::time::sleep(10 * LIMIT).await;
             feed.send(Ok(Frame::data(Bytes::from_static(b"late")))).await.unwrap();
@@ -258,7 +287,7 @@ mod tests {
         tokio::select! {
             frame = body.frame() => assert_eq!(frame.unwrap().unwrap().into_data().unwrap().chunk(), b"late"),
             () = slow => {}
-            () = pace.stalled(LIMIT) => panic!("nobody waited for the reader"),
+            () = pace.stalled(LIMIT, &socket) => panic!("nobody waited for the reader"),
         }
     }
 
@@ -267,6 +296,22 @@ mod tests {
         let pace = Pace::default();
         let _piece = pace.hand_over(Bytes::from_static(b"for nobody"));
         let year = Duration::from_secs(365 * 86_400);
-        assert!(tokio::time::timeout(year, pace.stalled(Duration::ZERO)).await.is_err());
+        assert!(tokio::time::timeout(year, pace.stalled(Duration::ZERO, &Activity::new())).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_waits_for_its_turn_on_a_full_socket_is_ended_only_after_others_had_theirs() {
+        let (pace, start, socket) = (Pace::default(), Instant::now(), Activity::new());
+        let _piece = pace.hand_over(Bytes::from_static(b"later"));
+        socket.socket_waits(true);
+        let stalled = tokio::spawn({
+            let (pace, socket) = (pace.clone(), socket.clone());
+            async move { pace.stalled(LIMIT, &socket).await }
+        });
+        tokio::time::sleep(3 * LIMIT).await;
+        assert!(!stalled.is_finished(), "the socket is full");
+        socket.socket_took(TURNS as usize);
+        stalled.await.unwrap();
+        assert_eq!(start.elapsed().as_secs(), 180);
     }
 }

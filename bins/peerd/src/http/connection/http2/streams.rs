@@ -54,7 +54,7 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Streams
     fn execute(&self, stream: F) {
         let open = self.open();
         tokio::spawn(async move {
-            let Streams { peer, stall, end, .. } = &open.0;
+            let Streams { peer, stall, activity, end } = &open.0;
             let pace = Pace::default();
             let answered = async {
                 pace.clone().scope(stream).await;
@@ -63,7 +63,7 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Streams
             tokio::select! {
                 () = answered => {}
                 // Dropping what answers resets the stream, and closes its file.
-                () = pace.stalled(*stall) => tracing::debug!(%peer, "ended a stream whose reader has stopped"),
+                () = pace.stalled(*stall, activity) => tracing::debug!(%peer, "ended a stream whose reader has stopped"),
                 () = end.cancelled() => {}
             }
         });
