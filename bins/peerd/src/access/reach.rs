@@ -70,10 +70,23 @@ impl Reach {
         let port = authority.trim_end_matches('/').rsplit_once(':').map_or("", |(_, port)| port);
         let url = match name {
             Some(name) => format!("https://{name}:{port}/"),
-            None => format!("https://{authority}"),
+            None => match certificate.and_then(|shown| shown.addresses.first()) {
+                // The one that was bound, where it is for that one as well.
+                Some(_) if certificate.is_some_and(|shown| is_for(shown, authority)) => {
+                    format!("https://{authority}")
+                }
+                Some(IpAddr::V6(address)) => format!("https://[{address}]:{port}/"),
+                Some(IpAddr::V4(address)) => format!("https://{address}:{port}/"),
+                None => format!("https://{authority}"),
+            },
         };
         Self { url, self_signed: certificate.is_some_and(|shown| shown.self_signed), ..self }
     }
+}
+
+fn is_for(shown: &Certificate, authority: &str) -> bool {
+    let bound = authority.trim_end_matches('/').parse::<SocketAddr>();
+    bound.is_ok_and(|bound| shown.addresses.contains(&bound.ip()))
 }
 
 /// The name of this machine, fit for an address.
@@ -113,6 +126,7 @@ mod tests {
         let moment = std::time::UNIX_EPOCH;
         let shown = |names: &[&str]| Certificate {
             names: names.iter().map(|name| (*name).to_owned()).collect(),
+            addresses: Vec::new(),
             not_before: moment,
             not_after: moment,
             self_signed: true,
@@ -127,6 +141,15 @@ mod tests {
         ] {
             let reach = reach.clone().under(Some(&shown(names)));
             assert_eq!((reach.url.as_str(), reach.self_signed), (url, true), "{names:?}");
+        }
+        for (addresses, url) in [
+            (&["192.168.1.4", "2001:db8::1"][..], "https://[2001:db8::1]:5280/"),
+            (&["192.168.1.4"], "https://192.168.1.4:5280/"),
+            (&["2001:db8::2"], "https://[2001:db8::2]:5280/"),
+        ] {
+            let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
+            let shown = Certificate { addresses, ..shown(&[]) };
+            assert_eq!(reach.clone().under(Some(&shown)).url, url, "a certificate without a name");
         }
         assert_eq!(reach.under(None).url, "https://[2001:db8::1]:5280/");
     }

@@ -119,6 +119,10 @@ impl Create {
                 let remark = "our certificate stands for itself: hand the file of server.tls_cert over as well, for the \
                               friend to add to the first line: --ca-file FILE";
                 say_aside(global, remark);
+            } else if url.is_none() && text(&reach, "url").starts_with("https:") {
+                let remark = "if the friend's machine does not know the authority of our certificate, hand the \
+                              authority's certificate over as well, to add to the first line: --ca-file FILE";
+                say_aside(global, remark);
             }
         } else {
             say_aside(global, "--invite prints what the friend types as well");

@@ -41,6 +41,7 @@ mod tests {
         let end = SystemTime::UNIX_EPOCH + 100 * DAY;
         let certificate = Certificate {
             names: Vec::new(),
+            addresses: Vec::new(),
             not_before: SystemTime::UNIX_EPOCH,
             not_after: end,
             self_signed: false,

@@ -1,5 +1,6 @@
 //! What a certificate says about itself (RFC 5280 §4.1.2): for whom it is, and from when to when.
 
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::CertificateDer;
@@ -16,6 +17,8 @@ use crate::moment::rfc3339;
 pub struct Certificate {
     /// The DNS names it is for, in its order.
     pub names: Vec<String>,
+    /// The addresses it is for, in its order.
+    pub addresses: Vec<IpAddr>,
     /// From when on it holds.
     pub not_before: SystemTime,
     /// Until when it holds.
@@ -44,12 +47,14 @@ impl Certificate {
     pub fn of(der: &CertificateDer<'_>) -> Option<Self> {
         let certificate = x509_cert::Certificate::from_der(der).ok()?.tbs_certificate;
         let named = certificate.get::<SubjectAltName>().ok().flatten().map(|(_, names)| names.0);
-        let dns = |name| match name {
+        let named = named.unwrap_or_default();
+        let dns = |name: &GeneralName| match name {
             GeneralName::DnsName(name) => Some(name.as_str().to_owned()),
             _ => None,
         };
         Some(Self {
-            names: named.unwrap_or_default().into_iter().filter_map(dns).collect(),
+            names: named.iter().filter_map(dns).collect(),
+            addresses: named.iter().filter_map(address).collect(),
             not_before: certificate.validity.not_before.to_system_time(),
             not_after: certificate.validity.not_after.to_system_time(),
             self_signed: certificate.issuer == certificate.subject,
@@ -78,6 +83,12 @@ impl Certificate {
     }
 }
 
+fn address(name: &GeneralName) -> Option<IpAddr> {
+    let GeneralName::IpAddress(octets) = name else { return None };
+    let v4 = <[u8; 4]>::try_from(octets.as_bytes()).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(octets.as_bytes()).map(IpAddr::from)).ok()
+}
+
 /// Basic constraints and key usage (RFC 5280 §4.2.1.9, §4.2.1.3). What cannot be read allows nothing.
 fn may_sign(certificate: &TbsCertificate) -> bool {
     let is_authority = matches!(certificate.get::<BasicConstraints>(), Ok(Some((_, basic))) if basic.ca);
@@ -100,6 +111,7 @@ mod tests {
         let (not_before, not_after) = (at(100), at(200));
         let certificate = Certificate {
             names: Vec::new(),
+            addresses: Vec::new(),
             not_before,
             not_after,
             self_signed: false,
@@ -130,6 +142,7 @@ mod tests {
         let made = asked.self_signed(&key).unwrap();
         let read = Certificate::of(made.der()).unwrap();
         assert_eq!(read.names, ["nas.example"]);
+        assert_eq!(read.addresses, [IpAddr::from([127, 0, 0, 1])]);
         assert!(read.self_signed);
         assert_eq!(read.sha256.len(), 64);
         assert_eq!(rfc3339(read.not_before), "2026-01-02T00:00:00Z");
