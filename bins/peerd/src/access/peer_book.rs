@@ -95,6 +95,8 @@ pub enum AddedPeer {
     New(PeerView),
     /// It was there already, and the same in every respect.
     Same(PeerView),
+    /// It was there already, and other certificates are trusted for it from now on.
+    Renewed(PeerView),
 }
 
 /// Why the book was not changed.
@@ -268,7 +270,8 @@ impl PeerBook {
     }
 
     /// Adds a peer; `ca` is the PEM text of certificates that are trusted for it, kept in the place of a `ca_file`. One
-    /// that is there and the same stays as it is.
+    /// that is there and the same stays as it is; one at the same address gets the certificates of `ca`, and keeps the
+    /// rest, where nothing else is asked for.
     ///
     /// # Errors
     /// [`PeerBookError`]; then nothing has changed.
@@ -298,19 +301,23 @@ impl PeerBook {
         let ca_file = ca.as_ref().map(|_| self.secrets.ca_file(&name)).unwrap_or_default();
         let (plain, config) = (config.clone(), PeerConfig { ca_file, ..config });
         let _turn = self.changing.lock().await;
-        {
+        let (known, count) = {
             let book = self.book();
             if book.configured.contains_key(&name) {
                 return Err(PeerBookError::DefinedInFile(name));
             }
-            match book.added.get(&name) {
-                Some(known) if known.config == config && known.ca == ca => {
-                    return Ok(AddedPeer::Same(known.view(&name)));
-                }
-                Some(_) => return Err(PeerBookError::Taken(name)),
-                None if book.added.len() >= MAX_PEERS => return Err(PeerBookError::Full),
-                None => {}
+            (book.added.get(&name).cloned(), book.added.len())
+        };
+        match (known, &ca) {
+            (Some(known), _) if known.config == config && known.ca == ca => {
+                return Ok(AddedPeer::Same(known.view(&name)));
             }
+            (Some(known), Some(ca)) if known.is_meant_by(&plain) => {
+                return self.renew(name, known, ca.clone()).await;
+            }
+            (Some(_), _) => return Err(PeerBookError::Taken(name)),
+            (None, _) if count >= MAX_PEERS => return Err(PeerBookError::Full),
+            (None, _) => {}
         }
         self.drafted(&name, plain).await?;
         // The files first: a peer on record without its key would be refused everywhere.
@@ -343,6 +350,46 @@ impl PeerBook {
         }
         book.added.insert(name, added);
         Ok(AddedPeer::New(view))
+    }
+
+    /// Puts other certificates in the place of those that are trusted for a peer; all else stays.
+    async fn renew(&self, name: String, known: Added, ca: String) -> Result<AddedPeer, PeerBookError> {
+        let config = PeerConfig { ca_file: self.secrets.ca_file(&name), ..known.config.clone() };
+        let renewed = Added { config, ca: Some(ca.clone()), ..known.clone() };
+        self.blocking(&name, move |secrets, name| secrets.write_ca(name, &ca)).await?;
+        let has_secrets = known.config.key.is_some() || !known.config.headers.is_empty();
+        let outcome = match self.drafted(&name, renewed.config.clone()).await {
+            Ok(draft) if known.ca.is_some() => Ok(draft),
+            Ok(draft) => {
+                let record = renewed.record(has_secrets);
+                let put = self.registry.put_record(KIND, &name, &record, renewed.created_at).await;
+                put.map(|()| draft).map_err(PeerBookError::from)
+            }
+            Err(error) => Err(error),
+        };
+        let draft = match outcome {
+            Ok(draft) => draft,
+            Err(error) => {
+                let before = known.ca;
+                let undone = move |secrets: &Secrets, name: &str| match before {
+                    Some(before) => secrets.write_ca(name, &before),
+                    None => secrets.remove_ca(name),
+                };
+                self.blocking(&name, undone).await.ok();
+                return Err(error);
+            }
+        };
+        let mut book = self.book();
+        let in_file = book.configured.contains_key(&name);
+        // What is in force was of use; what was not, was so for its certificates.
+        let trouble = renewed.trouble.filter(|_| in_file || self.peers.get(&name).is_some());
+        let renewed = Added { trouble, ..renewed };
+        let view = renewed.view(&name);
+        if !in_file {
+            self.peers.put(draft);
+        }
+        book.added.insert(name, renewed);
+        Ok(AddedPeer::Renewed(view))
     }
 
     /// Forgets a peer; returns how many downloads from it are not over. They stay in the queue, and go on when a peer
@@ -430,6 +477,19 @@ impl Added {
         // One that is gone is told of when it is to be used.
         let ca = text_of_ca(&config);
         Some(Self { config, ca, created_at: Timestamp::from_millis(record.created_at), trouble })
+    }
+
+    /// Whether `asked`, certificates aside, is this one: at the same address, and nothing that is said differs.
+    fn is_meant_by(&self, asked: &PeerConfig) -> bool {
+        let known = &self.config;
+        let unsaid = serde_json::from_value::<PeerConfig>(serde_json::json!({ "url": asked.url }));
+        unsaid.is_ok_and(|unsaid| {
+            known.url == asked.url
+                && (asked.key.is_none() || asked.key == known.key)
+                && (asked.headers.is_empty() || asked.headers == known.headers)
+                && [known.max_concurrent, unsaid.max_concurrent].contains(&asked.max_concurrent)
+                && [known.limit_down, unsaid.limit_down].contains(&asked.limit_down)
+        })
     }
 
     fn record(&self, secrets: bool) -> String {

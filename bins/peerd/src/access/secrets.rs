@@ -102,12 +102,20 @@ impl Secrets {
 
     /// Removes what is kept of a peer, if there is anything; blocks.
     pub(super) fn remove(&self, name: &str) -> io::Result<()> {
-        [self.path(name), self.ca_file(name)].into_iter().try_for_each(|file| {
-            match std::fs::remove_file(file) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                result => result,
-            }
-        })
+        gone(&self.path(name))?;
+        self.remove_ca(name)
+    }
+
+    /// Removes the certificates that are trusted for a peer, if there are any; blocks.
+    pub(super) fn remove_ca(&self, name: &str) -> io::Result<()> {
+        gone(&self.ca_file(name))
+    }
+}
+
+fn gone(file: &Path) -> io::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
     }
 }
 

@@ -49,7 +49,9 @@ fn remedy(error: &rustls::Error, peer: Option<&str>) -> String {
 
 fn by_themselves(peer: Option<&str>) -> String {
     let step = match peer {
-        Some(name) => format!("set peers.{name}.ca_file to it, or add the peer with --ca-file"),
+        Some(name) => format!(
+            "set peers.{name}.ca_file to it, or, if the peer is in no file, type: peerd peer add {name} URL --ca-file FILE"
+        ),
         None => "add the server as a peer: peerd peer add NAME URL --ca-file FILE".to_owned(),
     };
     format!("if its owner made the certificate, ask for it (or the authority's) as a PEM file and {step}")

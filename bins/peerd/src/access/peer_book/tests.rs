@@ -183,3 +183,35 @@ async fn a_reload_that_changes_nothing_keeps_every_peer_and_one_that_cannot_be_u
     configure(&book, &of_file("bob"));
     assert_eq!(same(&known()), [false, false], "another certificate, in the file of either");
 }
+
+#[tokio::test]
+async fn an_added_peer_gets_other_certificates_by_adding_it_again_and_keeps_the_rest() {
+    let state = tempfile::tempdir().unwrap();
+    let made = || rcgen::generate_simple_self_signed(["bob.example".to_owned()]).unwrap().cert.pem();
+    let [first, second] = [made(), made()];
+    let (book, registry) = self::book(state.path(), &BTreeMap::new()).await;
+    let bob = config(json!({ "url": "https://bob.example/", "key": "k", "max_concurrent": 5 }));
+    book.add("bob", bob.clone(), None).await.unwrap();
+    let asked = || config(json!({ "url": "https://bob.example/" }));
+    let file = state.path().join("peers/bob.pem");
+    for ca in [&first, &second] {
+        let renewed = book.add("bob", asked(), Some(ca.clone())).await.unwrap();
+        assert!(matches!(&renewed, AddedPeer::Renewed(view) if view.ca && view.key), "{renewed:?}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), *ca);
+    }
+    let refused = book.add("bob", asked(), Some("nothing of use".to_owned())).await;
+    assert!(matches!(refused, Err(PeerBookError::Unusable(_))), "{refused:?}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), second, "what was refused changes nothing");
+    for other in [
+        json!({ "url": "https://other.example/" }),
+        json!({ "url": "https://bob.example/", "key": "another" }),
+        json!({ "url": "https://bob.example/", "max_concurrent": 7 }),
+    ] {
+        let refused = book.add("bob", config(other.clone()), Some(first.clone())).await;
+        assert!(matches!(refused, Err(PeerBookError::Taken(_))), "{other}");
+    }
+    registry.close().await;
+    let (book, _registry) = self::book(state.path(), &BTreeMap::new()).await;
+    let known = book.peers().get("bob").unwrap();
+    assert_eq!(*known.config(), PeerConfig { ca_file: file, ..bob });
+}

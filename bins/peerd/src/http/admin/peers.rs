@@ -24,13 +24,17 @@ pub(super) fn show(access: &Access, name: &str) -> Result<Response<Body>, Proble
     Ok(body::json(StatusCode::OK, &view))
 }
 
-/// Adds a peer: 201, or 200 when it is there already and the same.
+/// Adds a peer: 201, or 200 when it is there already, and the same but for its certificates.
 pub(super) async fn add(access: &Access, new: Document) -> Result<Response<Body>, Problem> {
     let (name, config, ca) = peer(new)?;
     let exposed = (config.key.is_some() || !config.headers.is_empty()) && config.url.is_plain_and_public();
     let (view, is_new) = match access.peers.add(&name, config, ca).await.map_err(|error| refused(&error))? {
         AddedPeer::New(view) => (view, true),
         AddedPeer::Same(view) => (view, false),
+        AddedPeer::Renewed(view) => {
+            tracing::info!(peer = name, "other certificates are trusted for a peer");
+            (view, false)
+        }
     };
     let mut document = serde_json::to_value(&view).map_err(|_| Problem::internal())?;
     let warning =
