@@ -47,12 +47,17 @@ async fn a_download_that_starts_over_breaks_the_response_and_the_next_one_is_of_
     let peer = ScriptedPeer::start().await;
     let path = offer(&peer, "m", SEED, LONG);
     let other = Representation::seeded(8, LONG).etag("\"other\"");
-    peer.script(&path, [Answer::truncate_at(MIB).and(Answer::then_serve(other))]);
-    let home = home(&peer);
+    // Not before somebody reads: who comes later is given the other one from its beginning.
+    let gate = Gate::closed();
+    let first = Answer::hold_at(MIB, &gate).and(Answer::truncate_at(MIB)).and(Answer::then_serve(other));
+    peer.script(&path, [first]);
+    // One connection: another would be given the rest of the first while it is held.
+    let home = home(&peer).with(json!({ "downloads": { "connections": 1 } }));
     let daemon = home.start().await;
     let id = daemon.add("bob", "m").await;
     let reading = Reading::of(&daemon, id, &[]).await;
     let tag = reading.field("etag").to_owned();
+    gate.release();
     let bytes = reading.until_it_breaks().await;
     assert!(bytes == seeded_bytes(SEED, 0..bytes.len() as u64), "all of it of the first");
     let reading = Reading::of(&daemon, id, &[("if-range", &tag), ("range", "bytes=0-4")]).await;
