@@ -180,8 +180,18 @@ impl Browser {
     }
 }
 
-/// Starts the driver on a port of its own choice.
+/// Starts the driver on a port of its own choice. It chooses one that is free on one address family, and ends when it is
+/// not free on the other: then it is asked to choose again.
 async fn chromedriver() -> (Child, String) {
+    for _ in 0..CHOICES {
+        if let Some(driver) = chromedriver_once().await {
+            return driver;
+        }
+    }
+    panic!("chromedriver did not start");
+}
+
+async fn chromedriver_once() -> Option<(Child, String)> {
     let mut command = Command::new("chromedriver");
     command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut driver = command.kill_on_drop(true).spawn().expect("chromedriver: run scripts/browser-tests");
@@ -192,11 +202,14 @@ async fn chromedriver() -> (Child, String) {
             let address = format!("http://127.0.0.1:{port}");
             // Somebody has to read what else it says.
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-            return (driver, address);
+            return Some((driver, address));
         }
     }
-    panic!("chromedriver did not start");
+    None
 }
+
+/// Ports the driver may choose before it is taken for broken.
+const CHOICES: usize = 10;
 
 fn flags(profile: &TempDir) -> ChromeCapabilities {
     let mut flags = DesiredCapabilities::chrome();
