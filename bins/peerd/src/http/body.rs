@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
+use http_body::SizeHint;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use serde::Serialize;
@@ -32,4 +33,15 @@ pub fn json(status: StatusCode, document: &impl Serialize) -> Response<Body> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// How much is to come of a body of which `held` bytes were read and are not passed on yet.
+pub(super) fn size_with_held(inner: &SizeHint, held: usize) -> SizeHint {
+    let held = held as u64;
+    let mut hint = SizeHint::new();
+    hint.set_lower(inner.lower() + held);
+    if let Some(upper) = inner.upper() {
+        hint.set_upper(upper + held);
+    }
+    hint
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use retry_kit::{AcquireBytes, RateLimiter};
 
+use super::body::size_with_held;
 use super::events::ServeEvents;
 use super::transfers::Transfer;
 
@@ -81,13 +82,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Metered<B> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (inner, held) = (self.inner.size_hint(), self.held.len() as u64);
-        let mut hint = SizeHint::new();
-        hint.set_lower(inner.lower() + held);
-        if let Some(upper) = inner.upper() {
-            hint.set_upper(upper + held);
-        }
-        hint
+        size_with_held(&self.inner.size_hint(), self.held.len())
     }
 }
 

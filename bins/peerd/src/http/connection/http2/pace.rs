@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
 use crate::http::activity::Activity;
+use crate::http::body::size_with_held;
 
 /// What of a stream waits for its reader, and since when. Clones are of the same stream.
 #[derive(Clone, Debug)]
@@ -205,13 +206,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Paced<B> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (inner, held) = (self.inner.size_hint(), self.held.len() as u64);
-        let mut hint = SizeHint::new();
-        hint.set_lower(inner.lower() + held);
-        if let Some(upper) = inner.upper() {
-            hint.set_upper(upper + held);
-        }
-        hint
+        size_with_held(&self.inner.size_hint(), self.held.len())
     }
 }
 
