@@ -1,24 +1,26 @@
 //! The peers we know: those of the configuration, and those added while the daemon runs.
 
+mod added;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use download_registry::{DownloadState, ListError, ListQuery, Registry, StorageError, Timestamp};
+use download_registry::{DownloadState, ListError, ListQuery, Registry, StorageError};
 use retry_kit::SharedClock;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use thiserror::Error;
 
-use super::secrets::{Found, Secrets};
-use super::{Origin, is_usable_name};
+use self::added::{Added, text_of_ca};
+pub use self::view::PeerView;
+use self::view::configured_view;
+use super::is_usable_name;
+use super::secrets::Secrets;
 use crate::config::PeerConfig;
 use crate::downloads::{Draft, Peers, UnusablePeer};
-use crate::moment::rfc3339;
 
 /// Every peer by name. What is added or removed here is at once what downloads see.
 pub struct PeerBook {
@@ -37,16 +39,6 @@ struct Book {
     added: BTreeMap<String, Added>,
 }
 
-#[derive(Clone)]
-struct Added {
-    config: PeerConfig,
-    /// What its `ca_file` was made of, if it has one.
-    ca: Option<String>,
-    created_at: Timestamp,
-    /// What is wrong with it, and what to do.
-    trouble: Option<String>,
-}
-
 /// Peers that can be put in force: all that could fail has been done.
 pub struct Prepared {
     configured: BTreeMap<String, PeerConfig>,
@@ -59,33 +51,6 @@ struct Again {
     config: PeerConfig,
     ca: Option<String>,
     draft: Result<Draft, UnusablePeer>,
-}
-
-/// A peer as the admin API shows it: no secret is in it.
-#[derive(Clone, Debug, Serialize)]
-pub struct PeerView {
-    /// What we call it.
-    pub name: String,
-    /// Where it answers.
-    pub url: String,
-    /// Whether we show it a key.
-    pub key: bool,
-    /// Names of the headers sent with every request.
-    pub headers: Vec<String>,
-    /// Whether certificates of its own are trusted for it.
-    pub ca: bool,
-    /// Downloads from it at once.
-    pub max_concurrent: u32,
-    /// Bytes per second from it; 0 is no limit.
-    pub limit_down: u64,
-    /// Whether it answers; unknown until somebody has asked it something.
-    pub up: Option<bool>,
-    /// When it was added; unknown of those of the configuration.
-    pub created_at: Option<String>,
-    /// Where it is defined.
-    pub origin: Origin,
-    /// What is wrong with it, and what to do.
-    pub error: Option<String>,
 }
 
 /// What became of adding a peer.
@@ -129,19 +94,6 @@ pub enum PeerBookError {
     /// The daemon stopped before it was done.
     #[error("the daemon is stopping")]
     Stopping,
-}
-
-/// What the registry keeps of a peer.
-#[derive(Serialize, Deserialize)]
-struct Record {
-    /// As in the configuration, without key, headers and `ca_file`.
-    peer: Value,
-    /// Whether there is a file with secrets.
-    secrets: bool,
-    /// Whether there is a file with certificates. Where it lies depends on the state directory, which may move.
-    #[serde(default)]
-    ca: bool,
-    created_at: i64,
 }
 
 impl PeerBook {
@@ -462,74 +414,6 @@ impl PeerBook {
     }
 }
 
-impl Added {
-    fn read(name: &str, value: &str, secrets: &Secrets) -> Option<Self> {
-        let record: Record = serde_json::from_str(value).ok()?;
-        let mut config: PeerConfig = serde_json::from_value(record.peer).ok()?;
-        let found = if record.secrets { secrets.read(name, &mut config) } else { Found::Whole };
-        let trouble = match found {
-            Found::Whole => None,
-            Found::Exposed(trouble) | Found::Missing(trouble) => Some(trouble),
-        };
-        if record.ca {
-            config.ca_file = secrets.ca_file(name);
-        }
-        // One that is gone is told of when it is to be used.
-        let ca = text_of_ca(&config);
-        Some(Self { config, ca, created_at: Timestamp::from_millis(record.created_at), trouble })
-    }
-
-    /// Whether `asked`, certificates aside, is this one: at the same address, and nothing that is said differs.
-    fn is_meant_by(&self, asked: &PeerConfig) -> bool {
-        let known = &self.config;
-        let unsaid = serde_json::from_value::<PeerConfig>(serde_json::json!({ "url": asked.url }));
-        unsaid.is_ok_and(|unsaid| {
-            known.url == asked.url
-                && (asked.key.is_none() || asked.key == known.key)
-                && (asked.headers.is_empty() || asked.headers == known.headers)
-                && [known.max_concurrent, unsaid.max_concurrent].contains(&asked.max_concurrent)
-                && [known.limit_down, unsaid.limit_down].contains(&asked.limit_down)
-        })
-    }
-
-    fn record(&self, secrets: bool) -> String {
-        let mut peer = serde_json::to_value(&self.config).unwrap_or_default();
-        if let Value::Object(settings) = &mut peer {
-            settings.remove("key");
-            settings.remove("headers");
-            settings.remove("ca_file");
-        }
-        let ca = self.config.ca_file().is_some();
-        let record = Record { peer, secrets, ca, created_at: self.created_at.as_millis() };
-        serde_json::to_string(&record).expect("a document and a number")
-    }
-
-    fn view(&self, name: &str) -> PeerView {
-        PeerView {
-            created_at: Some(rfc3339(self.created_at.into())),
-            origin: Origin::Registry,
-            error: self.trouble.clone(),
-            ..configured_view(name, &self.config)
-        }
-    }
-}
-
-fn configured_view(name: &str, config: &PeerConfig) -> PeerView {
-    PeerView {
-        name: name.to_owned(),
-        url: config.url.to_string(),
-        key: config.key.is_some(),
-        headers: config.headers.keys().cloned().collect(),
-        ca: config.ca_file().is_some(),
-        max_concurrent: config.max_concurrent,
-        limit_down: config.limit_down.bytes(),
-        up: None,
-        created_at: None,
-        origin: Origin::File,
-        error: None,
-    }
-}
-
 /// Hands an added peer to downloads. One that they cannot use is not there, and its view says why.
 fn put_in_force(peers: &Peers, name: &str, added: &mut Added) {
     if let Err(error) = peers.replace(name, added.config.clone()) {
@@ -542,11 +426,6 @@ fn unusable(peers: &Peers, name: &str, added: &mut Added, error: &UnusablePeer) 
     let trouble = format!("{error}; remove the peer and add it again");
     tracing::warn!(peer = name, "{trouble}");
     added.trouble = Some(trouble);
-}
-
-/// What the copy of its certificates holds now.
-fn text_of_ca(config: &PeerConfig) -> Option<String> {
-    std::fs::read_to_string(config.ca_file()?).ok()
 }
 
 fn shadowed(name: &str) {

@@ -2,9 +2,10 @@ use std::time::Duration;
 
 use download_registry::Options;
 use retry_kit::ManualClock;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
+use crate::access::Origin;
 
 async fn book(state: &Path, configured: &BTreeMap<String, PeerConfig>) -> (Arc<PeerBook>, Registry) {
     let registry = Registry::open(state.join("peerd.db"), &Options::default()).await.unwrap();
