@@ -5,6 +5,7 @@
 //! Files on: [`import`]. [`access`] says who may talk to whom. [`events`] is where all of it is told. [`config`] is read
 //! once at the start, [`cli`] is what people type, [`service_manager`] is who started it.
 
+#![forbid(unsafe_code)]
 // These macros panic when nobody reads any more; the command line has its own ways to print.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 // The daemon is where time, chance and the environment enter: it hands them to the libraries.

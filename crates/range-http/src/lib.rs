@@ -1,6 +1,6 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
-#![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "sendfile"), forbid(unsafe_code))]
 #![cfg_attr(feature = "body", doc = include_str!("../README.md"))]
 #![cfg_attr(
     not(feature = "body"),
@@ -35,6 +35,9 @@ mod resolve;
 mod scan;
 
 pub mod client;
+
+#[cfg(feature = "sendfile")]
+pub mod sendfile;
 
 #[cfg(feature = "std")]
 mod file_stamp;

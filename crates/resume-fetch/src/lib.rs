@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![forbid(unsafe_code)]
 #![allow(clippy::single_range_in_vec_init, reason = "a list of one byte range is what is meant")]
 
 mod answer;

@@ -29,6 +29,8 @@
 //! # Features
 //! None by default. `tokio` brings `TokioClock`, `test-util` brings `ManualClock`.
 
+#![forbid(unsafe_code)]
+
 mod attempts;
 mod backoff;
 mod builder;

@@ -92,13 +92,23 @@ impl Source for FileSource {
 }
 
 impl FileSource {
+    #[cfg(all(feature = "sendfile", target_os = "linux"))]
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
     fn read_unchanged(&self, at: u64, length: u64) -> Result<Bytes, FileSourceError> {
         let bytes = read_full(&self.file, at, length).map_err(FileSourceError::Io)?;
         // After the read: whatever it brought was written before this look at the times.
+        self.check().map(|()| bytes)
+    }
+
+    /// Whether the file is still the one that was opened.
+    pub(crate) fn check(&self) -> Result<(), FileSourceError> {
         let metadata = self.file.metadata().map_err(FileSourceError::Io)?;
         let now = FileStamp::of(&metadata);
         if now == self.stamp && links(&metadata) == self.links {
-            Ok(bytes)
+            Ok(())
         } else {
             Err(FileSourceError::Changed { was: self.stamp, now })
         }

@@ -116,6 +116,34 @@ impl<S: Source> RangeBody<S> {
     }
 }
 
+/// For a body that hands out ranges of the source without reading them.
+#[cfg(all(feature = "sendfile", target_os = "linux"))]
+impl<S: Source> RangeBody<S> {
+    /// The source and which range of it comes next; `None` if that is text, the end, or a range being read.
+    pub(crate) fn next_range(&mut self) -> Option<(&S, ByteRange)> {
+        if !matches!(self.read, Read::Idle) || self.remaining == 0 {
+            return None;
+        }
+        if self.left.is_none() {
+            let Some(Segment::Source(range)) = self.plan.segment(self.place) else { return None };
+            self.left = Some(range);
+            self.place += 1;
+        }
+        self.source.as_deref().zip(self.left)
+    }
+
+    /// Notes that the first `length` bytes of the next range went out another way.
+    pub(crate) fn pass(&mut self, length: u64) {
+        self.left = self.left.and_then(|left| ByteRange::new(left.start() + length, left.end()));
+        self.remaining = self.remaining.saturating_sub(length);
+    }
+
+    /// Ends the body before its end.
+    pub(crate) fn abort(&mut self) {
+        self.remaining = 0;
+    }
+}
+
 impl<S: Source> Body for RangeBody<S> {
     type Data = Bytes;
     type Error = BodyError;
