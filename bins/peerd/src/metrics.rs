@@ -165,7 +165,7 @@ impl Metrics {
             Unit::Seconds,
             metrics.content_wait.clone(),
         );
-        r.register("serve_bytes", "File bytes handed to readers", metrics.serve_bytes.clone());
+        r.register("serve_bytes", "File bytes the sockets took", metrics.serve_bytes.clone());
         r.register("serve_ranges", "File requests by range decision", metrics.serve_ranges.clone());
         r.register("serve_active", "File bodies being sent now", metrics.serve_active.clone());
         r.register("auth_failures", "Refused keys", metrics.auth_failures.clone());

@@ -26,46 +26,52 @@ async fn a_handshake_names_version_node_and_capabilities() {
 
 #[tokio::test]
 async fn a_whole_file_comes_with_everything_needed_to_resume_it() {
-    let daemon = Daemon::with("Big Film.mkv", "0123456789").await;
-    let route = daemon.route("Big Film.mkv").await;
-    let answer = daemon.get(&route).await;
-    assert_eq!((answer.status, answer.body.as_slice()), (200, &b"0123456789"[..]));
-    for (name, value) in [
-        ("accept-ranges", "bytes"),
-        ("content-length", "10"),
-        ("content-type", "video/matroska"),
-        ("cache-control", "private, no-transform"),
-        ("content-disposition", "attachment; filename=\"Big Film.mkv\""),
-        ("x-content-type-options", "nosniff"),
-    ] {
-        assert_eq!(answer.field(name), value, "{name}");
+    for setup in Setup::each_way() {
+        let daemon = setup.file("Big Film.mkv", "0123456789").start().await;
+        let route = daemon.route("Big Film.mkv").await;
+        let answer = daemon.get(&route).await;
+        assert_eq!((answer.status, answer.body.as_slice()), (200, &b"0123456789"[..]));
+        for (name, value) in [
+            ("accept-ranges", "bytes"),
+            ("content-length", "10"),
+            ("content-type", "video/matroska"),
+            ("cache-control", "private, no-transform"),
+            ("content-disposition", "attachment; filename=\"Big Film.mkv\""),
+            ("x-content-type-options", "nosniff"),
+        ] {
+            assert_eq!(answer.field(name), value, "{name}");
+        }
+        assert!(answer.field("etag").starts_with('"'), "a strong tag: {:?}", answer.field("etag"));
+        assert!(answer.field("last-modified").ends_with(" GMT"));
+        assert!(daemon.files_left_as_set_up());
     }
-    assert!(answer.field("etag").starts_with('"'), "a strong tag: {:?}", answer.field("etag"));
-    assert!(answer.field("last-modified").ends_with(" GMT"));
 }
 
 #[tokio::test]
 async fn ranges_and_preconditions_are_answered_as_the_contract_says() {
-    let daemon = Daemon::with("f", "0123456789").await;
-    let route = daemon.route("f").await;
-    let tag = daemon.get(&route).await.field("etag").to_owned();
-    for (fields, status, content_range, body) in [
-        (&[("Range", "bytes=2-4")][..], 206, "bytes 2-4/10", "234"),
-        (&[("Range", "bytes=8-")], 206, "bytes 8-9/10", "89"),
-        (&[("Range", "bytes=-3")], 206, "bytes 7-9/10", "789"),
-        (&[("Range", "bytes=0-1,3-4")], 200, "", "0123456789"),
-        (&[("Range", "bytes=abc")], 200, "", "0123456789"),
-        (&[("Range", "items=0-1")], 200, "", "0123456789"),
-        (&[("Range", "bytes=2-4"), ("If-Range", &tag)], 206, "bytes 2-4/10", "234"),
-        (&[("Range", "bytes=2-4"), ("If-Range", "\"other\"")], 200, "", "0123456789"),
-        (&[("If-Match", &tag)], 200, "", "0123456789"),
-        (&[("If-None-Match", &tag)], 304, "", ""),
-    ] {
-        let answer = daemon.ask("GET", &route, fields).await;
-        assert_eq!(answer.status, status, "{fields:?}");
-        assert_eq!(answer.field("content-range"), content_range, "{fields:?}");
-        assert_eq!(answer.body, body.as_bytes(), "{fields:?}");
-        assert_eq!(answer.field("etag"), tag, "{fields:?}");
+    for setup in Setup::each_way() {
+        let daemon = setup.file("f", "0123456789").start().await;
+        let route = daemon.route("f").await;
+        let tag = daemon.get(&route).await.field("etag").to_owned();
+        for (fields, status, content_range, body) in [
+            (&[("Range", "bytes=2-4")][..], 206, "bytes 2-4/10", "234"),
+            (&[("Range", "bytes=8-")], 206, "bytes 8-9/10", "89"),
+            (&[("Range", "bytes=-3")], 206, "bytes 7-9/10", "789"),
+            (&[("Range", "bytes=0-1,3-4")], 200, "", "0123456789"),
+            (&[("Range", "bytes=abc")], 200, "", "0123456789"),
+            (&[("Range", "items=0-1")], 200, "", "0123456789"),
+            (&[("Range", "bytes=2-4"), ("If-Range", &tag)], 206, "bytes 2-4/10", "234"),
+            (&[("Range", "bytes=2-4"), ("If-Range", "\"other\"")], 200, "", "0123456789"),
+            (&[("If-Match", &tag)], 200, "", "0123456789"),
+            (&[("If-None-Match", &tag)], 304, "", ""),
+        ] {
+            let answer = daemon.ask("GET", &route, fields).await;
+            assert_eq!(answer.status, status, "{fields:?}");
+            assert_eq!(answer.field("content-range"), content_range, "{fields:?}");
+            assert_eq!(answer.body, body.as_bytes(), "{fields:?}");
+            assert_eq!(answer.field("etag"), tag, "{fields:?}");
+        }
+        assert!(daemon.files_left_as_set_up());
     }
 }
 
@@ -116,19 +122,22 @@ async fn head_tells_what_get_would_and_the_connection_goes_on() {
 
 #[tokio::test]
 async fn one_connection_serves_every_kind_of_answer_in_turn() {
-    let daemon = Daemon::with("f", "0123456789").await;
-    let route = daemon.route("f").await;
-    let mut client = daemon.connect().await;
-    for (field, status) in [
-        (("Range", "bytes=5-6"), 206),
-        (("Range", "bytes=10-"), 416),
-        (("If-None-Match", "*"), 304),
-        (("If-Match", "\"no\""), 412),
-        (("Accept", "*/*"), 200),
-    ] {
-        let answer = client.ask("GET", &route, &[("X-Api-Key", KEY), field]).await;
-        assert_eq!(answer.status, status, "{field:?}");
-        assert_eq!(answer.field("connection"), "");
+    for setup in Setup::each_way() {
+        let daemon = setup.file("f", "0123456789").start().await;
+        let route = daemon.route("f").await;
+        let mut client = daemon.connect().await;
+        for (field, status) in [
+            (("Range", "bytes=5-6"), 206),
+            (("Range", "bytes=10-"), 416),
+            (("If-None-Match", "*"), 304),
+            (("If-Match", "\"no\""), 412),
+            (("Accept", "*/*"), 200),
+        ] {
+            let answer = client.ask("GET", &route, &[("X-Api-Key", KEY), field]).await;
+            assert_eq!(answer.status, status, "{field:?}");
+            assert_eq!(answer.field("connection"), "");
+        }
+        assert!(daemon.files_left_as_set_up());
     }
 }
 
@@ -244,8 +253,9 @@ async fn a_file_that_changes_while_it_is_sent_is_cut_off_and_never_looks_whole()
         }),
     ];
     const SIZE: usize = 16 << 20;
-    for (what, change) in changes {
-        let daemon = Daemon::with("big", vec![b'o'; SIZE]).await;
+    let cases = changes.into_iter().flat_map(|change| Setup::each_way().map(|setup| (setup, change)));
+    for (setup, (what, change)) in cases {
+        let daemon = setup.file("big", vec![b'o'; SIZE]).start().await;
         let route = daemon.route("big").await;
         let mut client = daemon.connect_small().await;
         client.send(&request("GET", &route, &[("X-Api-Key", KEY)])).await;
@@ -260,22 +270,50 @@ async fn a_file_that_changes_while_it_is_sent_is_cut_off_and_never_looks_whole()
         let resumed =
             daemon.ask("GET", &route, &[("Range", "bytes=100-"), ("If-Range", head.field("etag"))]).await;
         assert_eq!(resumed.status, 200, "{what}: the old tag resumes nothing");
+        assert!(daemon.files_left_as_set_up(), "{what}");
     }
 }
 
 #[tokio::test]
 async fn what_is_served_is_counted_as_it_goes() {
-    let daemon = Daemon::with("f", "0123456789").await;
-    let route = daemon.route("f").await;
-    daemon.ask("GET", &route, &[("Range", "bytes=2-4")]).await;
-    daemon.ask("GET", &route, &[("Range", "bytes=99-")]).await;
-    daemon.ask("HEAD", &route, &[]).await;
-    daemon.get("/nowhere").await;
-    let counts = &daemon.counts;
-    assert_eq!(counts.sent.load(Ordering::Relaxed), 3);
-    assert_eq!(*counts.ranges.lock().expect("not poisoned"), ["single_range", "unsatisfiable"]);
-    let answers = counts.answers.lock().expect("not poisoned").clone();
-    assert_eq!(answers, [("items", 200), ("file", 206), ("file", 416), ("file", 200), ("none", 404)]);
+    for setup in Setup::each_way() {
+        let daemon = setup.file("f", "0123456789").start().await;
+        let route = daemon.route("f").await;
+        daemon.ask("GET", &route, &[("Range", "bytes=2-4")]).await;
+        daemon.ask("GET", &route, &[("Range", "bytes=99-")]).await;
+        daemon.ask("HEAD", &route, &[]).await;
+        daemon.get("/nowhere").await;
+        let counts = &daemon.counts;
+        assert_eq!(counts.sent.load(Ordering::Relaxed), 3);
+        assert_eq!(*counts.ranges.lock().expect("not poisoned"), ["single_range", "unsatisfiable"]);
+        let answers = counts.answers.lock().expect("not poisoned").clone();
+        assert_eq!(answers, [("items", 200), ("file", 206), ("file", 416), ("file", 200), ("none", 404)]);
+        assert!(daemon.files_left_as_set_up());
+    }
+}
+
+#[tokio::test]
+async fn bytes_are_counted_when_the_socket_took_them() {
+    const SIZE: u64 = 16 << 20;
+    for setup in Setup::each_way() {
+        let daemon = setup.file("big", vec![b'o'; SIZE as usize]).start().await;
+        let route = daemon.route("big").await;
+        let mut client = daemon.connect_small().await;
+        client.send(&request("GET", &route, &[("X-Api-Key", KEY)])).await;
+        client.head().await.expect("a head");
+        tokio::io::AsyncReadExt::read_exact(&mut client.stream, &mut [0; 4096]).await.expect("some bytes");
+        let sent = daemon.counts.sent.load(Ordering::Relaxed);
+        let shown = daemon.transfers.view().transfers;
+        assert_eq!((shown.len(), shown[0].sent), (1, sent), "who reads is shown with the same count");
+        drop(client);
+        daemon.counts.body_ended.notified().await;
+        let sent = daemon.counts.sent.load(Ordering::Relaxed);
+        assert!((1..SIZE).contains(&sent), "{sent} bytes, of which some may never have arrived");
+        assert!(daemon.transfers.view().transfers.is_empty());
+        daemon.get(&route).await;
+        assert_eq!(daemon.counts.sent.load(Ordering::Relaxed), sent + SIZE);
+        assert!(daemon.files_left_as_set_up());
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ mod serving_kit;
 
 use std::time::Duration;
 
-use serving_kit::{Daemon, KEY, Setup, request};
+use serving_kit::{KEY, Setup, request};
 use tokio::time::Instant;
 
 const BIG: usize = 16 << 20;
@@ -28,14 +28,17 @@ async fn a_head_that_never_ends_is_cut_off() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_stops_is_cut_off() {
-    let daemon = setup(|setup| setup.server.write_stall_timeout = Duration::from_secs(60));
-    let daemon = daemon.file("big", vec![b'o'; BIG]).start().await;
-    let route = daemon.route("big").await;
-    let (mut client, start) = (daemon.connect_small().await, Instant::now());
-    client.send(&request("GET", &route, &[("X-Api-Key", KEY)])).await;
-    daemon.counts.body_ended.notified().await;
-    assert!(start.elapsed() >= Duration::from_secs(60));
-    assert!(client.rest().await.len() < BIG);
+    for mut setup in Setup::each_way() {
+        setup.server.write_stall_timeout = Duration::from_secs(60);
+        let daemon = setup.file("big", vec![b'o'; BIG]).start().await;
+        let route = daemon.route("big").await;
+        let (mut client, start) = (daemon.connect_small().await, Instant::now());
+        client.send(&request("GET", &route, &[("X-Api-Key", KEY)])).await;
+        daemon.counts.body_ended.notified().await;
+        assert!(start.elapsed() >= Duration::from_secs(60));
+        assert!(client.rest().await.len() < BIG);
+        assert!(daemon.files_left_as_set_up());
+    }
 }
 
 #[tokio::test]
@@ -114,32 +117,38 @@ async fn a_body_is_never_taken_for_the_next_request() {
 
 #[tokio::test]
 async fn stopping_ends_idle_connections_and_finishes_answers_under_way() {
-    let daemon = Daemon::with("big", vec![b'o'; BIG]).await;
-    let route = daemon.route("big").await;
-    let (mut idle, mut fresh) = (daemon.connect().await, daemon.connect().await);
-    assert_eq!(idle.ask("GET", "/ping", &[]).await.status, 200);
-    let mut busy = daemon.connect_small().await;
-    busy.send(&request("GET", &route, &[("X-Api-Key", KEY)])).await;
-    assert_eq!(busy.head().await.expect("a head").status, 200);
-    daemon.stop.cancel();
-    assert_eq!(idle.rest().await, b"");
-    assert_eq!(fresh.rest().await, b"");
-    assert_eq!(busy.rest().await.len(), BIG, "the whole file came");
-    daemon.running.await.expect("the server returns");
-    assert!(tokio::net::TcpStream::connect(daemon.address).await.is_err(), "nobody listens");
+    for setup in Setup::each_way() {
+        let daemon = setup.file("big", vec![b'o'; BIG]).start().await;
+        let route = daemon.route("big").await;
+        let (mut idle, mut fresh) = (daemon.connect().await, daemon.connect().await);
+        assert_eq!(idle.ask("GET", "/ping", &[]).await.status, 200);
+        let mut busy = daemon.connect_small().await;
+        busy.send(&request("GET", &route, &[("X-Api-Key", KEY)])).await;
+        assert_eq!(busy.head().await.expect("a head").status, 200);
+        daemon.stop.cancel();
+        assert_eq!(idle.rest().await, b"");
+        assert_eq!(fresh.rest().await, b"");
+        assert_eq!(busy.rest().await.len(), BIG, "the whole file came");
+        assert!(daemon.files_left_as_set_up());
+        daemon.running.await.expect("the server returns");
+        assert!(tokio::net::TcpStream::connect(daemon.address).await.is_err(), "nobody listens");
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_the_grace_period_what_is_under_way_is_ended() {
-    let daemon = setup(|setup| setup.server.shutdown_grace = Duration::from_secs(20));
-    let daemon = daemon.file("big", vec![b'o'; BIG]).start().await;
-    let route = daemon.route("big").await;
-    let mut busy = daemon.connect_small().await;
-    busy.send(&request("GET", &route, &[("X-Api-Key", KEY)])).await;
-    assert_eq!(busy.head().await.expect("a head").status, 200);
-    let start = Instant::now();
-    daemon.stop.cancel();
-    daemon.running.await.expect("the server returns");
-    assert_eq!(start.elapsed().as_secs(), 20);
-    assert!(busy.rest().await.len() < BIG);
+    for mut setup in Setup::each_way() {
+        setup.server.shutdown_grace = Duration::from_secs(20);
+        let daemon = setup.file("big", vec![b'o'; BIG]).start().await;
+        let route = daemon.route("big").await;
+        let mut busy = daemon.connect_small().await;
+        busy.send(&request("GET", &route, &[("X-Api-Key", KEY)])).await;
+        assert_eq!(busy.head().await.expect("a head").status, 200);
+        let start = Instant::now();
+        daemon.stop.cancel();
+        assert!(daemon.files_left_as_set_up());
+        daemon.running.await.expect("the server returns");
+        assert_eq!(start.elapsed().as_secs(), 20);
+        assert!(busy.rest().await.len() < BIG);
+    }
 }

@@ -261,6 +261,7 @@ fn server_options(config: &Config) -> ServerOptions {
         max_connections: config.server.max_connections as usize,
         header_timeout: config.server.header_timeout,
         write_stall_timeout: config.server.write_stall_timeout,
+        sendfile: config.server.sendfile,
         shutdown_grace: config.server.shutdown_grace,
     }
 }

@@ -33,6 +33,8 @@ pub struct ServerConfig {
     /// Time a reader may take nothing of its answer before it is dropped; zero = for ever. Default `60s`.
     #[serde(with = "duration")]
     pub write_stall_timeout: Duration,
+    /// Whether the kernel sends files straight from memory where nothing is encrypted. Default `true`.
+    pub sendfile: bool,
     /// Time running transfers get to end when the daemon stops. Default `20s`.
     #[serde(with = "duration")]
     pub shutdown_grace: Duration,
@@ -50,6 +52,7 @@ impl Default for ServerConfig {
             max_connections_per_key: 16,
             header_timeout: Duration::from_secs(10),
             write_stall_timeout: Duration::from_secs(60),
+            sendfile: true,
             shutdown_grace: Duration::from_secs(20),
             trusted_proxies: Vec::new(),
         }
@@ -149,6 +152,11 @@ pub(crate) const SERVER: Section = section(
             "server.write_stall_timeout",
             "duration, `0s` = for ever",
             "time a reader may take nothing of its answer before it is dropped",
+        ),
+        key::<bool>(
+            "server.sendfile",
+            "boolean",
+            "on Linux, where nothing is encrypted, the kernel sends files straight from its memory; `false` copies them",
         ),
         key::<Duration>(
             "server.shutdown_grace",

@@ -6,13 +6,14 @@ use http::{Response, StatusCode};
 use http_body::SizeHint;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
+use range_http::sendfile::Piece;
 use serde::Serialize;
 
 /// What any body may fail with; the connection ends, so no short body looks whole.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A response body of any kind.
-pub type Body = UnsyncBoxBody<Bytes, BoxError>;
+/// A response body of any kind. Pieces that are addresses of files are for connections with a lane only.
+pub type Body = UnsyncBoxBody<Piece, BoxError>;
 
 /// No content.
 pub fn empty() -> Body {
@@ -21,7 +22,7 @@ pub fn empty() -> Body {
 
 /// Content that is at hand.
 pub fn full(content: impl Into<Bytes>) -> Body {
-    Full::new(content.into()).map_err(|never| match never {}).boxed_unsync()
+    Full::new(Piece::from(content.into())).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// A JSON document that must not be stored by anyone on the way.

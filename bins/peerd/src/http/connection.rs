@@ -2,6 +2,7 @@
 
 mod http1;
 mod http2;
+mod plain;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use http::header::HOST;
 use http::{Response, Version};
 use hyper::Request;
 use hyper::body::Incoming;
+use range_http::sendfile::Lane;
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -34,14 +36,21 @@ pub struct ConnectionInfo {
     pub peer: SocketAddr,
     /// This end.
     pub local: SocketAddr,
+    /// The right to answer with addresses of files.
+    lane: Option<Lane>,
     /// Whether requests are answered side by side.
     side_by_side: bool,
     slots: Mutex<Vec<KeySlot>>,
 }
 
 impl ConnectionInfo {
-    fn new(peer: SocketAddr, local: SocketAddr, side_by_side: bool) -> Arc<Self> {
-        Arc::new(Self { peer, local, side_by_side, slots: Mutex::default() })
+    fn new(peer: SocketAddr, local: SocketAddr, lane: Option<Lane>, side_by_side: bool) -> Arc<Self> {
+        Arc::new(Self { peer, local, lane, side_by_side, slots: Mutex::default() })
+    }
+
+    /// How a file goes out on this connection without being copied; `None` where it cannot.
+    pub(super) fn lane(&self) -> Option<Lane> {
+        self.lane
     }
 
     /// The most bytes of a file that are read at once, where the connection has a wish.
@@ -84,7 +93,8 @@ pub(super) async fn serve<H, F>(
     let Ok(local) = stream.local_addr() else { return };
     tune(&stream);
     let Some(terms) = terms else {
-        let info = ConnectionInfo::new(peer, local, false);
+        let (stream, lane) = plain::carry(stream, options.sendfile);
+        let info = ConnectionInfo::new(peer, local, lane, false);
         let stream = StallGuard::new(stream, options.write_stall_timeout);
         return http1::serve(stream, info, handler, &options, shutdown).await;
     };
@@ -96,11 +106,11 @@ pub(super) async fn serve<H, F>(
         Ok(mut stream) if stream.get_ref().1.alpn_protocol() == Some(HTTP_2) => {
             let activity = Activity::new();
             stream.get_mut().0.tells(activity.clone());
-            let info = ConnectionInfo::new(peer, local, true);
+            let info = ConnectionInfo::new(peer, local, None, true);
             http2::serve(stream, activity, info, handler, &options, further, shutdown).await;
         }
         Ok(stream) => {
-            let info = ConnectionInfo::new(peer, local, false);
+            let info = ConnectionInfo::new(peer, local, None, false);
             http1::serve(stream, info, handler, &options, shutdown).await;
         }
         Err(error) => {

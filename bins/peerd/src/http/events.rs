@@ -17,7 +17,7 @@ pub trait ServeEvents: Send + Sync + 'static {
         let _ = kind;
     }
 
-    /// Body bytes of a file were handed to the connection. Called as they go.
+    /// Body bytes of a file were taken by the connection. Called as they are.
     fn sent(&self, share: &str, bytes: u64) {
         let _ = (share, bytes);
     }
@@ -25,7 +25,7 @@ pub trait ServeEvents: Send + Sync + 'static {
     /// A file body begins.
     fn body_began(&self) {}
 
-    /// A file body ended, whole or not.
+    /// A file body ended, whole or not: nothing of it waits any more.
     fn body_ended(&self) {}
 
     /// The holder of this key was let in.

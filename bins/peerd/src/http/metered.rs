@@ -4,25 +4,30 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
+use range_http::sendfile::{Piece, Taken};
 use retry_kit::{AcquireBytes, RateLimiter};
 
 use super::body::size_with_held;
 use super::events::ServeEvents;
 use super::transfers::Transfer;
 
-/// A body that lets its bytes go at the rate of a limiter, reports them as they are taken, and its end when
-/// it is dropped.
+/// A body that lets its bytes go at the rate of a limiter, and reports them as the connection takes them.
 pub(super) struct Metered<B> {
     inner: B,
-    sending: Transfer,
     limiter: RateLimiter,
-    events: Arc<dyn ServeEvents>,
+    tally: Arc<Tally>,
     /// Read and not let go yet.
-    held: Bytes,
+    held: Piece,
     /// How many of the held bytes are asked for, and the wait for them.
     asked: Option<(usize, AcquireBytes)>,
+}
+
+/// One body on its way out, until its last piece was taken or thrown away.
+struct Tally {
+    sending: Transfer,
+    events: Arc<dyn ServeEvents>,
 }
 
 impl<B> Metered<B> {
@@ -33,43 +38,43 @@ impl<B> Metered<B> {
         events: Arc<dyn ServeEvents>,
     ) -> Self {
         events.body_began();
-        Self { inner, sending, limiter, events, held: Bytes::new(), asked: None }
+        let tally = Arc::new(Tally { sending, events });
+        Self { inner, limiter, tally, held: Piece::default(), asked: None }
     }
 
     /// Waits for the right to let the next piece of what is held go.
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
         let (bytes, wait) = self.asked.get_or_insert_with(|| {
             // Under a limit, small pieces keep the stream even; a large one would be a long silence and a
             // burst.
             let limited = self.limiter.rate().bytes_per_second().is_some();
-            let bytes = if limited { self.held.len().min(PIECE) } else { self.held.len() };
+            let held = self.held.remaining();
+            let bytes = if limited { held.min(PIECE) } else { held };
             (bytes, self.limiter.acquire(bytes as u64))
         });
         ready!(Pin::new(wait).poll(cx));
         let bytes = *bytes;
         self.asked = None;
-        self.events.sent(self.sending.share(), bytes as u64);
-        self.sending.sent(bytes as u64);
         Poll::Ready(self.held.split_to(bytes))
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Metered<B> {
-    type Data = Bytes;
+impl<B: Body<Data = Piece> + Unpin> Body for Metered<B> {
+    type Data = Piece;
     type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, Self::Error>>> {
         loop {
-            if !self.held.is_empty() {
+            if self.held.has_remaining() {
                 let piece = ready!(self.poll_piece(cx));
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
             match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(bytes) => self.held = bytes,
+                    Ok(piece) => self.held = piece.telling(self.tally.clone()),
                     Err(other) => return Poll::Ready(Some(Ok(other))),
                 },
                 ended => return Poll::Ready(ended),
@@ -78,15 +83,22 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Metered<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.held.is_empty() && self.inner.is_end_stream()
+        !self.held.has_remaining() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        size_with_held(&self.inner.size_hint(), self.held.len())
+        size_with_held(&self.inner.size_hint(), self.held.remaining())
     }
 }
 
-impl<B> Drop for Metered<B> {
+impl Taken for Tally {
+    fn taken(&self, bytes: usize) {
+        self.events.sent(self.sending.share(), bytes as u64);
+        self.sending.sent(bytes as u64);
+    }
+}
+
+impl Drop for Tally {
     fn drop(&mut self) {
         self.events.body_ended();
     }
@@ -101,6 +113,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
 
+    use bytes::Bytes;
     use http_body_util::{BodyExt, Full};
     use retry_kit::TokioClock;
     use tokio::time::Instant;
@@ -118,10 +131,10 @@ mod tests {
         }
     }
 
-    fn metered(content: &[u8], rate: u64) -> (Metered<Full<Bytes>>, Arc<Sent>) {
+    fn metered(content: &[u8], rate: u64) -> (Metered<Full<Piece>>, Arc<Sent>) {
         let sent = Arc::new(Sent::default());
         let limiter = RateLimiter::new(Arc::new(TokioClock), NonZeroU64::new(rate).into());
-        let body = Full::new(Bytes::copy_from_slice(content));
+        let body = Full::new(Bytes::copy_from_slice(content).into());
         let transfers = Transfers::new(Arc::new(TokioClock));
         let sending = transfers.begin(sending("s:1", 0..content.len() as u64));
         (Metered::new(body, sending, limiter, sent.clone()), sent)
@@ -146,9 +159,13 @@ mod tests {
     async fn without_a_limit_frames_pass_as_they_are() {
         let (mut body, sent) = metered(&[7; 100_000], 0);
         assert_eq!(body.size_hint().exact(), Some(100_000));
-        let frame = body.frame().await.expect("a frame").expect("bytes").into_data().expect("data");
-        assert_eq!(frame.len(), 100_000);
-        assert_eq!(sent.0.load(Ordering::Relaxed), 100_000);
+        let mut piece = body.frame().await.expect("a frame").expect("bytes").into_data().expect("data");
+        assert_eq!(piece.remaining(), 100_000);
+        assert_eq!(sent.0.load(Ordering::Relaxed), 0, "nobody took a byte");
+        piece.advance(60_000);
+        assert_eq!(sent.0.load(Ordering::Relaxed), 60_000);
+        drop(piece);
+        assert_eq!(sent.0.load(Ordering::Relaxed), 60_000, "the rest was thrown away");
         assert!(body.is_end_stream());
     }
 
@@ -156,7 +173,7 @@ mod tests {
     async fn what_is_held_back_still_counts_as_to_come() {
         let (mut body, _) = metered(&[7; 100_000], 1 << 40);
         let first = body.frame().await.expect("a frame").expect("bytes").into_data().expect("data");
-        assert_eq!(body.size_hint().exact(), Some(100_000 - first.len() as u64));
+        assert_eq!(body.size_hint().exact(), Some(100_000 - first.remaining() as u64));
         assert!(!body.is_end_stream());
     }
 }

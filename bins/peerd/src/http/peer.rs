@@ -10,7 +10,7 @@ use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use range_http::{ContentDisposition, ContentRange, IfRangeFields, Multi, Policy, Reason};
+use range_http::{ContentDisposition, ContentRange, IfRangeFields, Multi, Policy, Reason, sendfile};
 use retry_kit::RateLimiter;
 use serde_json::json;
 use tokio::time::Instant;
@@ -234,7 +234,8 @@ impl PeerApi {
             .with_cache_control("private, no-transform")
             .with_content_disposition(ContentDisposition::attachment(&item.filename))
             .with_field("x-content-type-options", "nosniff");
-        let response = range_http::respond(&parts.method, &parts.headers, &representation, &SERVING, source);
+        let (method, headers, lane) = (&parts.method, &parts.headers, connection.lane());
+        let response = sendfile::respond(method, headers, &representation, &SERVING, source, lane);
         if let Some(reason) = response.extensions().get::<Reason>()
             && parts.method == Method::GET
         {

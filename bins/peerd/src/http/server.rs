@@ -31,6 +31,8 @@ pub struct ServerOptions {
     pub header_timeout: Duration,
     /// How long a reader may take nothing while bytes wait for it; zero is for ever.
     pub write_stall_timeout: Duration,
+    /// Whether files go out on plain connections without passing through the daemon, where the system can.
+    pub sendfile: bool,
     /// How long answers under way may take after the server was told to stop.
     pub shutdown_grace: Duration,
 }

@@ -53,6 +53,13 @@ impl Abandon for TcpStream {
     }
 }
 
+#[cfg(target_os = "linux")]
+impl Abandon for range_http::sendfile::FileSocket {
+    fn abandon(&self) {
+        self.get_ref().abandon();
+    }
+}
+
 impl<S> StallGuard<S> {
     /// Guards `inner`; a limit of zero never ends it.
     pub(super) fn new(inner: S, limit: Duration) -> Self {

@@ -70,7 +70,7 @@ pub struct TransferView {
     pub first: u64,
     /// Last-pos of it.
     pub last: u64,
-    /// Bytes of it that were handed to the connection.
+    /// Bytes of it that the connection took.
     pub sent: u64,
     /// Bytes per second over the last seconds; `None` in its first one.
     pub rate: Option<u64>,
@@ -150,7 +150,7 @@ impl Transfer {
         &self.entry.sending.item.share
     }
 
-    /// Counts bytes that were handed to the connection.
+    /// Counts bytes that the connection took.
     pub fn sent(&self, bytes: u64) {
         let now = self.transfers.clock.now();
         self.entry.sent().add(now, bytes);

@@ -4,12 +4,17 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
 use peerd::http::auth::{Key, KeySpec, Keys, Refusal};
+use peerd::http::body::{Body, BoxError};
 use peerd::http::client_address::TrustedProxies;
 use peerd::http::events::ServeEvents;
 use peerd::http::failed_limit::FailedLimit;
@@ -19,6 +24,7 @@ use peerd::http::server::{Server, ServerOptions};
 use peerd::http::tls::Tls;
 use peerd::http::transfers::Transfers;
 use peerd::library::{Library, ShareSpec};
+use range_http::sendfile::Piece;
 use retry_kit::{Rate, RateLimiter, TokioClock};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -40,6 +46,7 @@ pub(crate) struct Daemon {
     pub(crate) transfers: Arc<Transfers>,
     pub(crate) stop: CancellationToken,
     pub(crate) running: JoinHandle<()>,
+    sendfile: bool,
     directory: tempfile::TempDir,
 }
 
@@ -59,6 +66,7 @@ impl Default for Setup {
                 max_connections: 64,
                 header_timeout: Duration::from_secs(600),
                 write_stall_timeout: Duration::from_secs(600),
+                sendfile: true,
                 shutdown_grace: Duration::from_secs(600),
             },
             failed: (20, Duration::from_secs(60)),
@@ -73,6 +81,8 @@ impl Default for Setup {
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) sent: AtomicU64,
+    /// Pieces of files that were handed to connections by address.
+    addresses: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) body_ended: tokio::sync::Notify,
     pub(crate) ranges: std::sync::Mutex<Vec<&'static str>>,
@@ -102,6 +112,15 @@ impl ServeEvents for Counts {
 }
 
 impl Setup {
+    /// One for each way a file can leave: by address, where the system can, and copied.
+    pub(crate) fn each_way() -> [Self; 2] {
+        [true, false].map(|sendfile| {
+            let mut setup = Self::default();
+            setup.server.sendfile = sendfile;
+            setup
+        })
+    }
+
     /// Puts a file into the share `one`.
     pub(crate) fn file(mut self, name: &'static str, content: impl Into<Vec<u8>>) -> Self {
         self.files.push((name, content.into()));
@@ -143,13 +162,49 @@ impl Setup {
             transfers: Arc::clone(&transfers),
         };
         let api = PeerApi::new(Arc::clone(&library), Arc::clone(&keys), counts.clone(), options);
+        let sendfile = self.server.sendfile;
         let server = Server::bind(&["127.0.0.1:0".parse().expect("an address")], self.server).await;
         let server = server.expect("a free port").with_tls(self.tls);
         let address = server.local_addrs()[0];
         let stop = CancellationToken::new();
-        let handler = move |request, connection| Arc::clone(&api).handle(request, connection);
+        let looking = Arc::clone(&counts);
+        let handler = move |request, connection| {
+            let (answer, counts) = (Arc::clone(&api).handle(request, connection), Arc::clone(&looking));
+            async move { answer.await.map(|body| LookedAt { body, counts }.boxed_unsync()) }
+        };
         let running = tokio::spawn(server.run(handler, stop.clone()));
-        Daemon { address, library, keys, counts, transfers, stop, running, directory }
+        Daemon { address, library, keys, counts, transfers, stop, running, sendfile, directory }
+    }
+}
+
+/// A body as it is; what it hands over by address is counted.
+struct LookedAt {
+    body: Body,
+    counts: Arc<Counts>,
+}
+
+impl http_body::Body for LookedAt {
+    type Data = Piece;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Piece>, BoxError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            let by_address = frame.data_ref().is_some_and(Piece::is_address);
+            self.counts.addresses.fetch_add(by_address.into(), Ordering::Relaxed);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -162,6 +217,12 @@ impl Daemon {
     /// A daemon with one file in the share `one`.
     pub(crate) async fn with(name: &'static str, content: impl Into<Vec<u8>>) -> Self {
         Setup::default().file(name, content).start().await
+    }
+
+    /// Whether files left the way they were set up to.
+    pub(crate) fn files_left_as_set_up(&self) -> bool {
+        let by_address = self.counts.addresses.load(Ordering::Relaxed) > 0;
+        by_address == (self.sendfile && cfg!(target_os = "linux"))
     }
 
     /// The path of a file in the share `one`.

@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use prometheus_client::metrics::gauge::Gauge;
+use range_http::sendfile::Piece;
 use range_http::{RangeBody, Segment, plan};
 
 use super::downloads::unknown;
@@ -105,7 +106,8 @@ async fn look(downloads: &Downloads, id: DownloadId, parts: &Parts) -> Result<Re
     };
     let source = content.into_source(range.end());
     source.begin(range.start()).await?;
-    let body = RangeBody::new(plan, source).map_err(Into::into).boxed_unsync();
+    let body = RangeBody::new(plan, source).map_frame(|frame| frame.map_data(Piece::from));
+    let body = body.map_err(Into::into).boxed_unsync();
     Ok(Response::from_parts(head, body))
 }
 

@@ -37,7 +37,7 @@ pub(super) fn follow(
     };
     let frames = stream::unfold(reader, |mut reader| async move {
         let text = reader.next_in_session().await?;
-        Some((Ok::<_, Infallible>(Frame::data(Bytes::from(text))), reader))
+        Some((Ok::<_, Infallible>(Frame::data(Bytes::from(text).into())), reader))
     });
     let body = StreamBody::new(frames).map_err(|never| match never {}).boxed_unsync();
     let mut response = Response::new(body);

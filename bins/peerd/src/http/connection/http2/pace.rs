@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
+use range_http::sendfile::Piece;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
@@ -37,15 +38,15 @@ pub(super) struct Paced<B> {
     inner: B,
     pace: Pace,
     /// Read and not handed over yet.
-    held: Bytes,
+    held: Piece,
     /// The right to be there at the same time as others.
     _room: Option<OwnedSemaphorePermit>,
 }
 
 /// Bytes on their way to the socket.
 #[derive(Debug)]
-pub(super) struct Piece {
-    bytes: Bytes,
+pub(super) struct Handed {
+    bytes: Piece,
     pace: Pace,
 }
 
@@ -72,7 +73,7 @@ impl Pace {
 
     /// A body that keeps it.
     pub(super) fn kept_by<B>(self, body: B) -> Paced<B> {
-        Paced { inner: body, pace: self, held: Bytes::new(), _room: None }
+        Paced { inner: body, pace: self, held: Piece::default(), _room: None }
     }
 
     /// Resolves when nothing of the stream waits.
@@ -118,7 +119,7 @@ impl Pace {
         }
     }
 
-    fn hand_over(&self, bytes: Bytes) -> Piece {
+    fn hand_over(&self, bytes: Piece) -> Handed {
         self.0.send_if_modified(|waiting| {
             let is_first = waiting.pieces == 0;
             waiting.pieces += 1;
@@ -127,11 +128,11 @@ impl Pace {
             }
             is_first
         });
-        Piece { bytes, pace: self.clone() }
+        Handed { bytes, pace: self.clone() }
     }
 }
 
-impl Buf for Piece {
+impl Buf for Handed {
     fn remaining(&self) -> usize {
         self.bytes.remaining()
     }
@@ -154,7 +155,7 @@ impl Buf for Piece {
     }
 }
 
-impl Drop for Piece {
+impl Drop for Handed {
     fn drop(&mut self) {
         self.pace.0.send_if_modified(|waiting| {
             waiting.pieces -= 1;
@@ -170,9 +171,9 @@ impl<B> Paced<B> {
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Paced<B> {
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, B::Error>>> {
-        if self.held.is_empty() {
+impl<B: Body<Data = Piece> + Unpin> Paced<B> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Handed>, B::Error>>> {
+        if !self.held.has_remaining() {
             match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(bytes) => self.held = bytes,
@@ -185,28 +186,28 @@ impl<B: Body<Data = Bytes> + Unpin> Paced<B> {
             }
         }
         // Small, so that streams take turns.
-        let bytes = self.held.split_to(self.held.len().min(PIECE));
+        let bytes = self.held.split_to(self.held.remaining().min(PIECE));
         Poll::Ready(Some(Ok(Frame::data(self.pace.hand_over(bytes)))))
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Paced<B> {
-    type Data = Piece;
+impl<B: Body<Data = Piece> + Unpin> Body for Paced<B> {
+    type Data = Handed;
     type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Piece>, Self::Error>>> {
+    ) -> Poll<Option<Result<Frame<Handed>, Self::Error>>> {
         self.poll_piece(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.held.is_empty() && self.inner.is_end_stream()
+        !self.held.has_remaining() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        size_with_held(&self.inner.size_hint(), self.held.len())
+        size_with_held(&self.inner.size_hint(), self.held.remaining())
     }
 }
 
@@ -220,6 +221,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use http_body_util::{BodyExt, Full, StreamBody};
     use tokio::sync::mpsc;
 
@@ -227,8 +229,8 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(60);
 
-    fn big() -> Full<Bytes> {
-        Full::new(Bytes::from(vec![7; 3 * PIECE + 1]))
+    fn big() -> Full<Piece> {
+        Full::new(Bytes::from(vec![7; 3 * PIECE + 1]).into())
     }
 
     #[tokio::test(start_paused = true)]
@@ -267,7 +269,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_of_the_body_is_no_stall() {
-        let (feed, bytes) = mpsc::channel::<Result<Frame<Bytes>, std::io::Error>>(1);
+        let (feed, bytes) = mpsc::channel::<Result<Frame<Piece>, std::io::Error>>(1);
         let stream = futures_util::stream::unfold(bytes, |mut bytes| async {
             bytes.recv().await.map(|frame| (frame, bytes))
         });
@@ -276,7 +278,7 @@ mod tests {
         let socket = Activity::new();
         let slow = async {
             tokio::time::sleep(10 * LIMIT).await;
-            feed.send(Ok(Frame::data(Bytes::from_static(b"late")))).await.unwrap();
+            feed.send(Ok(Frame::data(Bytes::from_static(b"late").into()))).await.unwrap();
             std::future::pending::<()>().await;
         };
         tokio::select! {
@@ -289,7 +291,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_limit_is_for_ever() {
         let pace = Pace::default();
-        let _piece = pace.hand_over(Bytes::from_static(b"for nobody"));
+        let _piece = pace.hand_over(Bytes::from_static(b"for nobody").into());
         let year = Duration::from_secs(365 * 86_400);
         assert!(tokio::time::timeout(year, pace.stalled(Duration::ZERO, &Activity::new())).await.is_err());
     }
@@ -297,7 +299,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stream_that_waits_for_its_turn_on_a_full_socket_is_ended_only_after_others_had_theirs() {
         let (pace, start, socket) = (Pace::default(), Instant::now(), Activity::new());
-        let _piece = pace.hand_over(Bytes::from_static(b"later"));
+        let _piece = pace.hand_over(Bytes::from_static(b"later").into());
         socket.socket_waits(true);
         let stalled = tokio::spawn({
             let (pace, socket) = (pace.clone(), socket.clone());
