@@ -72,6 +72,8 @@ mod page_cache;
 #[cfg(target_os = "linux")]
 mod region;
 #[cfg(target_os = "linux")]
+mod send_error;
+#[cfg(target_os = "linux")]
 mod socket;
 #[cfg(target_os = "linux")]
 mod window;
@@ -79,7 +81,7 @@ mod window;
 pub use body::{FileBody, Lane, respond};
 pub use piece::{Piece, Taken};
 #[cfg(target_os = "linux")]
-pub use socket::{FileSocket, SendError};
+pub use {send_error::SendError, socket::FileSocket};
 
 /// The most bytes one piece stands for, one call sends, and one connection sends before it lets others go first.
 pub const WINDOW: usize = 2 << 20;

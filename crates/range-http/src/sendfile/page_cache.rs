@@ -33,7 +33,7 @@ fn look_at(source: &FileSource, at: u64) -> Look {
             // The end of the file is for whoever reads there to notice.
             Ok(_) => return Look::Resident,
             Err(Errno::INTR) => {}
-            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => return Look::Unknown,
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::PERM) => return Look::Unknown,
             // A failing disk too is met by the read that waits.
             Err(_) => return Look::Missing,
         }

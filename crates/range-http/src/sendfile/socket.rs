@@ -4,10 +4,13 @@ use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use rustix::fs::sendfile;
+use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
@@ -15,8 +18,8 @@ use tokio::task::{JoinHandle, spawn_blocking, yield_now};
 
 use super::page_cache::{Look, look, warm};
 use super::window::{Window, Windows};
-use super::{Lane, WINDOW};
-use crate::FileSourceError;
+use super::{Lane, SendError, WINDOW};
+use crate::{FileSource, FileSourceError};
 
 /// A TCP stream that sends parts of files when it is given their addresses to write.
 ///
@@ -36,24 +39,9 @@ pub struct FileSocket {
     pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// The wait for pages that the kernel forgot after the body had seen them.
     warming: Option<JoinHandle<Result<(), FileSourceError>>>,
+    /// Whether the kernel refused to send from a file of this connection.
+    refused: bool,
     failed: bool,
-}
-
-/// Why a part of a file could not be sent. It ends the connection.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum SendError {
-    /// The file is no longer the one that was opened, or could not be read.
-    File(FileSourceError),
-    /// The file ended before the part that was to be sent.
-    Truncated {
-        /// Where it was to go on.
-        at: u64,
-    },
-    /// The kernel did not send from this file.
-    Send(io::Error),
-    /// An address stands for nothing.
-    Stray,
 }
 
 impl FileSocket {
@@ -61,7 +49,16 @@ impl FileSocket {
     #[must_use]
     pub fn new(stream: TcpStream) -> Self {
         let windows = Windows::get();
-        Self { stream, windows, ahead: WINDOW, burst: 0, pause: None, warming: None, failed: false }
+        Self {
+            stream,
+            windows,
+            ahead: WINDOW,
+            burst: 0,
+            pause: None,
+            warming: None,
+            refused: false,
+            failed: false,
+        }
     }
 
     /// The right to give this connection addresses; `None` if the system cannot.
@@ -151,10 +148,12 @@ impl FileSocket {
             if let Err(error) = window.source.check() {
                 return self.fail(SendError::File(error));
             }
-            let mut position = at;
-            let send =
-                || Ok(rustix::fs::sendfile(&self.stream, window.source.file(), Some(&mut position), count)?);
-            match self.stream.try_io(Interest::WRITABLE, send) {
+            let sent = if self.refused {
+                self.try_copy(&window.source, at, count)
+            } else {
+                self.try_sendfile(&window.source, at, count)
+            };
+            match sent {
                 Ok(0) => return self.fail(SendError::Truncated { at }),
                 Ok(sent) => {
                     // What just went into the socket may be of a change: the reset takes back what has not left.
@@ -165,10 +164,29 @@ impl FileSocket {
                     return Poll::Ready(Ok(sent));
                 }
                 Err(error) if is_passing(&error) => {}
-                // The other end is gone; or the file is of a kind that cannot be sent.
+                Err(error) if is_refusal(&error) && !self.refused => self.refused = true,
                 Err(error) => return self.fail(SendError::Send(error)),
             }
         }
+    }
+
+    fn try_sendfile(&self, source: &FileSource, at: u64, count: usize) -> io::Result<usize> {
+        let mut position = at;
+        let send = || Ok(sendfile(&self.stream, source.file(), Some(&mut position), count)?);
+        self.stream.try_io(Interest::WRITABLE, send)
+    }
+
+    /// The same by way of a buffer, for file systems and sandboxes that do not let the kernel do it.
+    fn try_copy(&self, source: &FileSource, at: u64, count: usize) -> io::Result<usize> {
+        let mut buffer = vec![0; count.min(COPIED)];
+        let count = source.file().read_at(&mut buffer, at)?;
+        if count == 0 {
+            return Ok(0);
+        }
+        let bytes = [IoSlice::new(&buffer[..count])];
+        let send =
+            || Ok(sendmsg(&self.stream, &bytes, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?);
+        self.stream.try_io(Interest::WRITABLE, send)
     }
 
     fn sent(&mut self, count: usize) {
@@ -244,31 +262,60 @@ impl fmt::Debug for FileSocket {
     }
 }
 
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(_) => f.write_str("cannot send a part of a file"),
-            Self::Truncated { at } => write!(f, "file ended before byte {at}, which was to be sent"),
-            Self::Send(_) => f.write_str("cannot send from the file"),
-            Self::Stray => f.write_str("the address of a part of a file outlived it"),
-        }
-    }
-}
-
-impl std::error::Error for SendError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::File(error) => Some(error),
-            Self::Send(error) => Some(error),
-            Self::Truncated { .. } | Self::Stray => None,
-        }
-    }
-}
-
 /// Whether the same call may succeed later.
 fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
+/// Whether it is sending from this file that cannot be, rather than sending.
+fn is_refusal(error: &io::Error) -> bool {
+    let refusals = [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP, Errno::PERM];
+    Errno::from_io_error(error).is_some_and(|errno| refusals.contains(&errno))
+}
+
 /// The least of a window that is looked at and sent by one call.
 const AHEAD: usize = 256 * 1024;
+
+/// The most that is copied at once where the kernel refuses.
+const COPIED: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use bytes::Buf;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::super::Piece;
+    use super::*;
+
+    #[tokio::test]
+    async fn where_the_kernel_refuses_the_bytes_are_copied() {
+        let content: Vec<u8> = (0..300_000_u32).map(|place| (place * 31 + place / 251) as u8).collect();
+        let mut file = tempfile::tempfile().expect("a file");
+        io::Write::write_all(&mut file, &content).expect("written");
+        let source = FileSource::new(file).expect("a regular file");
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let mut far = TcpStream::connect(address).await.expect("a connection");
+        let mut socket = FileSocket::new(listener.accept().await.expect("a connection").0);
+        socket.refused = true;
+        let windows = socket.windows.expect("address space");
+        let sending = tokio::spawn(async move {
+            let mut piece = Piece::of(windows.open(&source, 5, 299_990).expect("a window"));
+            while piece.has_remaining() {
+                let sent = socket.write(piece.chunk()).await.expect("sent");
+                piece.advance(sent);
+            }
+        });
+        let mut received = Vec::new();
+        far.read_to_end(&mut received).await.expect("everything");
+        assert!(received == content[5..299_995]);
+        sending.await.expect("sent");
+    }
+
+    #[test]
+    fn refusals_are_of_the_file_and_nothing_else() {
+        assert!(is_refusal(&Errno::INVAL.into()) && is_refusal(&Errno::PERM.into()));
+        assert!(!is_refusal(&Errno::CONNRESET.into()) && !is_refusal(&Errno::IO.into()));
+        assert!(!is_refusal(&io::Error::other("anything")));
+    }
+}

@@ -49,6 +49,8 @@ pub(super) async fn serve<S, H, F>(
         .timer(TokioTimer::new())
         .header_read_timeout(options.header_timeout)
         .max_buf_size(MAX_HEAD)
+        // Bodies are handed on as they are and never read: a part of a file may be an address without content.
+        .writev(true)
         .serve_connection(TokioIo::new(FramingGuard::new(stream)), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
