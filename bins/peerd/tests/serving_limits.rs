@@ -4,6 +4,7 @@
 
 mod serving_kit;
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use serving_kit::{KEY, Setup, request};
@@ -37,6 +38,22 @@ async fn a_reader_that_stops_is_cut_off() {
         daemon.counts.body_ended.notified().await;
         assert!(start.elapsed() >= Duration::from_secs(60));
         assert!(client.rest().await.len() < BIG);
+        assert!(daemon.files_left_as_set_up());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_go_no_faster_than_the_upload_limit_together() {
+    const LEN: usize = 500_000;
+    for mut setup in Setup::each_way() {
+        setup.upload = NonZeroU64::new(100_000).into();
+        let daemon = setup.file("f", vec![b'o'; LEN]).start().await;
+        let route = daemon.route("f").await;
+        let (mut one, mut other) = (daemon.connect().await, daemon.connect().await);
+        let (start, key) = (Instant::now(), [("X-Api-Key", KEY)]);
+        let (one, other) = tokio::join!(one.ask("GET", &route, &key), other.ask("GET", &route, &key));
+        assert_eq!((one.body.len(), other.body.len()), (LEN, LEN));
+        assert!(start.elapsed() >= Duration::from_secs(8), "{:?} of the test's clock", start.elapsed());
         assert!(daemon.files_left_as_set_up());
     }
 }

@@ -55,6 +55,7 @@ pub(crate) struct Setup {
     pub(crate) server: ServerOptions,
     pub(crate) failed: (u32, Duration),
     pub(crate) connections_per_key: usize,
+    pub(crate) upload: Rate,
     pub(crate) files: Vec<(&'static str, Vec<u8>)>,
     pub(crate) tls: Arc<Tls>,
 }
@@ -71,6 +72,7 @@ impl Default for Setup {
             },
             failed: (20, Duration::from_secs(60)),
             connections_per_key: 0,
+            upload: Rate::unlimited(),
             files: Vec::new(),
             tls: Arc::default(),
         }
@@ -158,7 +160,7 @@ impl Setup {
             failed_limit: Arc::new(FailedLimit::new(self.failed.0, self.failed.1)),
             key_slots: KeySlots::new(self.connections_per_key),
             trusted_proxies: TrustedProxies::default(),
-            upload: RateLimiter::new(Arc::new(TokioClock), Rate::unlimited()),
+            upload: RateLimiter::new(Arc::new(TokioClock), self.upload),
             transfers: Arc::clone(&transfers),
         };
         let api = PeerApi::new(Arc::clone(&library), Arc::clone(&keys), counts.clone(), options);
