@@ -13,7 +13,7 @@ use crate::{BodyError, BodyPlan, FileSource, Policy, RangeBody, Representation, 
 #[cfg(target_os = "linux")]
 use {
     super::page_cache::{Look, look, warm},
-    super::window::Windows,
+    super::window::{Windows, now},
     crate::FileSourceError,
     std::future::Future,
     std::task::ready,
@@ -102,7 +102,7 @@ impl FileBody {
             }
         }
         let Some((source, _)) = self.rest.next_range() else { return Poll::Ready(None) };
-        let Some(window) = lane.windows.open(source, at, length) else {
+        let Some(window) = lane.windows.open(source, at, length, now()) else {
             // Every window of the process is in use. Copying always works.
             self.lane = None;
             return Poll::Ready(None);

@@ -44,8 +44,9 @@
 //!   the last look, while the last bytes wait, goes unseen. Replacing a file by renaming another over it, the way files
 //!   should be replaced, never touches those pages. [`respond`] therefore takes this way only for files that have been
 //!   left alone long enough for strong validators.
-//! - **The runtime's threads do not wait for disks.** Before bytes go, samples of their pages are looked for in the page
-//!   cache; what is missing is read on a blocking thread first. A file system that cannot tell is copied from.
+//! - **The runtime's threads do not wait for disks.** Before bytes go, and again when they waited for a second, samples of
+//!   their pages are looked for in the page cache; what is missing is read on a blocking thread first. A file system
+//!   that cannot tell is copied from.
 //! - **One connection does not hold up the others.** After [`WINDOW`] bytes without a pause the task yields.
 //!
 //! # Safety

@@ -20,7 +20,7 @@ pub(super) enum Look {
 
 /// Looks for the first byte, the last, and one in every [`STEP`] between, without waiting and without reading more.
 ///
-/// The kernel reads and forgets files in larger runs than that. A smaller hole costs one wait for the disk.
+/// The kernel reads ahead, and forgets, in runs of about that. A smaller hole costs one wait for the disk.
 pub(super) fn look(source: &FileSource, range: Range<u64>) -> Look {
     let last = range.end.saturating_sub(1);
     let samples = (0..).map(|step| range.start + step * STEP).take_while(|&at| at < last).chain([last]);
@@ -59,7 +59,7 @@ pub(super) fn warm(source: &FileSource, range: Range<u64>) -> Result<(), FileSou
     source.check()
 }
 
-const STEP: u64 = 64 * 1024;
+const STEP: u64 = 128 * 1024;
 
 const READ: usize = 256 * 1024;
 

@@ -189,8 +189,10 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_part_of_a_file_comes_apart_by_address() {
+        use crate::sendfile::window::{Windows, now};
+
         let source = crate::FileSource::new(tempfile::tempfile().expect("a file")).expect("a regular file");
-        let window = crate::sendfile::window::Windows::get().expect("address space").open(&source, 0, 10);
+        let window = Windows::get().expect("address space").open(&source, 0, 10, now());
         let window = window.expect("a window");
         is_ten_long(|| Piece::of(Arc::clone(&window)));
         assert!(Piece::of(window).is_address());

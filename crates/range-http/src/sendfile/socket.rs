@@ -139,7 +139,10 @@ impl FileSocket {
             }
             ready!(writable)?;
             let at = window.start + range.start as u64;
-            if !warmed && look(&window.source, at..at + count as u64) != Look::Resident {
+            if !warmed
+                && window.may_be_forgotten()
+                && look(&window.source, at..at + count as u64) != Look::Resident
+            {
                 let source = window.source.clone();
                 self.warming = Some(spawn_blocking(move || warm(&source, at..at + count as u64)));
                 continue;
@@ -281,26 +284,45 @@ const COPIED: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use bytes::Buf;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::super::Piece;
+    use super::super::window::now;
     use super::*;
 
-    #[tokio::test]
-    async fn where_the_kernel_refuses_the_bytes_are_copied() {
-        let content: Vec<u8> = (0..300_000_u32).map(|place| (place * 31 + place / 251) as u8).collect();
+    const LEN: u64 = 300_000;
+
+    fn content() -> Vec<u8> {
+        (0..LEN).map(|place| (place * 31 + place / 251) as u8).collect()
+    }
+
+    fn source() -> FileSource {
         let mut file = tempfile::tempfile().expect("a file");
-        io::Write::write_all(&mut file, &content).expect("written");
-        let source = FileSource::new(file).expect("a regular file");
+        io::Write::write_all(&mut file, &content()).expect("written");
+        file.sync_all().expect("on disk");
+        FileSource::new(file).expect("a regular file")
+    }
+
+    async fn pair() -> (FileSocket, TcpStream) {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let mut far = TcpStream::connect(address).await.expect("a connection");
-        let mut socket = FileSocket::new(listener.accept().await.expect("a connection").0);
-        socket.refused = true;
+        let far = TcpStream::connect(address).await.expect("a connection");
+        (FileSocket::new(listener.accept().await.expect("a connection").0), far)
+    }
+
+    /// Sends all but five bytes at either end, and says what came.
+    async fn sent(
+        mut socket: FileSocket,
+        mut far: TcpStream,
+        source: FileSource,
+        seen_at: Instant,
+    ) -> Vec<u8> {
         let windows = socket.windows.expect("address space");
         let sending = tokio::spawn(async move {
-            let mut piece = Piece::of(windows.open(&source, 5, 299_990).expect("a window"));
+            let mut piece = Piece::of(windows.open(&source, 5, LEN - 10, seen_at).expect("a window"));
             while piece.has_remaining() {
                 let sent = socket.write(piece.chunk()).await.expect("sent");
                 piece.advance(sent);
@@ -308,8 +330,26 @@ mod tests {
         });
         let mut received = Vec::new();
         far.read_to_end(&mut received).await.expect("everything");
-        assert!(received == content[5..299_995]);
         sending.await.expect("sent");
+        received
+    }
+
+    #[tokio::test]
+    async fn where_the_kernel_refuses_the_bytes_are_copied() {
+        let (mut socket, far) = pair().await;
+        socket.refused = true;
+        let received = sent(socket, far, source(), now()).await;
+        assert!(received == content()[5..content().len() - 5]);
+    }
+
+    #[tokio::test]
+    async fn what_was_forgotten_while_it_waited_is_read_again_before_it_is_sent() {
+        let (socket, far) = pair().await;
+        let source = source();
+        rustix::fs::fadvise(source.file(), 0, None, rustix::fs::Advice::DontNeed).expect("advice");
+        let long_ago = now().checked_sub(Duration::from_secs(60)).expect("the machine is older");
+        let received = sent(socket, far, source, long_ago).await;
+        assert!(received == content()[5..content().len() - 5]);
     }
 
     #[test]

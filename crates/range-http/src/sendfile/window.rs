@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use super::{WINDOW, region};
 use crate::FileSource;
@@ -24,6 +25,8 @@ pub(super) struct Window {
     /// Where in the file it begins.
     pub(super) start: u64,
     pub(super) len: usize,
+    /// When all of it was in memory.
+    seen_at: Instant,
     slot: usize,
     windows: &'static Windows,
 }
@@ -37,17 +40,25 @@ impl Windows {
     }
 
     fn new(region: &'static [u8]) -> Self {
-        let slots =
-            Slots { free: (0..SLOTS).rev().collect(), taken: (0..SLOTS).map(|_| Weak::new()).collect() };
+        let free = (0..SLOTS).rev().collect();
+        let slots = Slots { free, taken: (0..SLOTS).map(|_| Weak::new()).collect() };
         Self { region, slots: Mutex::new(slots) }
     }
 
-    /// Gives addresses to `len` bytes of the file at `start`, cut at [`WINDOW`]; `None` if all slots are taken.
-    pub(super) fn open(&'static self, source: &FileSource, start: u64, len: u64) -> Option<Arc<Window>> {
+    /// Gives addresses to `len` bytes of the file at `start`, cut at [`WINDOW`], which were seen in memory;
+    /// `None` if all slots are taken.
+    pub(super) fn open(
+        &'static self,
+        source: &FileSource,
+        start: u64,
+        len: u64,
+        seen_at: Instant,
+    ) -> Option<Arc<Window>> {
         let len = usize::try_from(len).unwrap_or(WINDOW).min(WINDOW);
         let mut slots = self.lock();
         let slot = slots.free.pop()?;
-        let window = Arc::new(Window { source: source.clone(), start, len, slot, windows: self });
+        let source = source.clone();
+        let window = Arc::new(Window { source, start, len, seen_at, slot, windows: self });
         slots.taken[slot] = Arc::downgrade(&window);
         Some(window)
     }
@@ -84,6 +95,11 @@ impl Window {
         let start = self.slot * WINDOW;
         &self.windows.region[start..start + self.len][range]
     }
+
+    /// Whether it waited so long that the kernel may have forgotten pages of it.
+    pub(super) fn may_be_forgotten(&self) -> bool {
+        now().duration_since(self.seen_at) >= REMEMBERED
+    }
 }
 
 impl Drop for Window {
@@ -99,6 +115,14 @@ impl fmt::Debug for Window {
         f.debug_struct("Window").field("start", &self.start).field("len", &self.len).finish_non_exhaustive()
     }
 }
+
+#[allow(clippy::disallowed_methods, reason = "how old a look is decides only whether to look once more")]
+pub(super) fn now() -> Instant {
+    Instant::now()
+}
+
+/// How long the kernel surely keeps what was just asked for.
+const REMEMBERED: Duration = Duration::from_secs(1);
 
 /// Windows at once in the whole process. A connection holds one or two; where there are none left, bodies copy.
 const SLOTS: usize = if cfg!(target_pointer_width = "64") { 4096 } else { 64 };
@@ -118,8 +142,8 @@ mod tests {
     #[test]
     fn any_part_of_an_address_finds_its_bytes() {
         let (windows, source) = (windows(), source());
-        let first = windows.open(&source, 10, 1_000).expect("a slot");
-        let second = windows.open(&source, 5 << 40, u64::MAX).expect("a slot");
+        let first = windows.open(&source, 10, 1_000, now()).expect("a slot");
+        let second = windows.open(&source, 5 << 40, u64::MAX, now()).expect("a slot");
         for (window, range) in
             [(&first, 0..1_000), (&first, 999..1_000), (&first, 1..2), (&second, 0..WINDOW), (&second, 7..9)]
         {
@@ -133,7 +157,7 @@ mod tests {
     #[test]
     fn an_address_that_is_not_wholly_in_a_window_finds_nothing() {
         let windows = windows();
-        let (first, other) = (windows.open(&source(), 0, 1_000).expect("a slot"), [0; 9]);
+        let (first, other) = (windows.open(&source(), 0, 1_000, now()).expect("a slot"), [0; 9]);
         let base = first.slot * WINDOW;
         for stray in [base + 1_000..base + 1_001, base..base + 1_001, base + WINDOW..base + WINDOW + 1] {
             let slice = &windows.region[stray];
@@ -146,11 +170,11 @@ mod tests {
     fn a_window_that_is_gone_leaves_its_slot_to_the_next() {
         let windows = windows();
         let source = source();
-        let held: Vec<_> = std::iter::from_fn(|| windows.open(&source, 0, 1)).collect();
+        let held: Vec<_> = std::iter::from_fn(|| windows.open(&source, 0, 1, now())).collect();
         assert_eq!(held.len(), SLOTS);
         let slot = held[7].slot;
         drop(held);
         assert!(windows.find(&windows.region[slot * WINDOW..][..1]).is_none());
-        assert!(windows.open(&source, 0, 1).is_some());
+        assert!(windows.open(&source, 0, 1, now()).is_some());
     }
 }
