@@ -9,6 +9,7 @@ mod error;
 mod filter;
 mod index;
 mod item;
+mod kept;
 mod listing;
 mod media_type;
 mod scan;
@@ -17,7 +18,9 @@ mod share;
 mod watch;
 
 use std::collections::BTreeMap;
+use std::fs::Metadata;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -34,6 +37,7 @@ pub(crate) use media_type::of as media_type;
 pub use scope::Scope;
 pub use share::{FIRST_WALK, NotReady, ScanError, ScanReport, ShareSpec, ShareStatus};
 
+use index::Index;
 use item::Tag;
 use listing::Cursor;
 use share::Share;
@@ -51,11 +55,11 @@ pub struct Library {
 /// Shares that can be set: all that could fail has been done.
 pub struct Arranged(BTreeMap<String, Arc<Share>>);
 
-/// An item whose file is open.
-#[derive(Debug)]
+/// An item whose file is open. Cloning is cheap and shares the open file.
+#[derive(Clone, Debug)]
 pub struct OpenItem {
     /// What is told about it.
-    pub item: Item,
+    pub item: Arc<Item>,
     /// Its bytes. Reading fails once the file is no longer what it was when it was opened.
     pub source: FileSource,
     /// When it was opened.
@@ -189,11 +193,11 @@ impl Library {
     ///
     /// # Cancel safety
     /// Safe. Nothing is changed.
-    pub async fn item(&self, id: &str, scope: &Scope) -> Result<Item, LookupError> {
+    pub async fn item(&self, id: &str, scope: &Scope) -> Result<Arc<Item>, LookupError> {
         self.open(id, scope).await.map(|open| open.item)
     }
 
-    /// Opens the file of an item.
+    /// Opens the file of an item, or shares one that is open already and still what its path leads to.
     ///
     /// # Errors
     /// There is no such item within `scope`, or it cannot be opened. A file that is gone, became something
@@ -207,16 +211,19 @@ impl Library {
         let share = self.share(name).filter(|_| scope.allows(name)).ok_or(LookupError::Unknown)?;
         let index = share.index().await?;
         let now = (self.now)();
-        let opening = tokio::task::spawn_blocking(move || {
-            // A share that is away is no reason to tell anyone that its items are gone.
-            let root = share.root().map_err(LookupError::Unreadable)?;
-            let Some(entry) = index.find(tag) else { return Err(share.missing()) };
-            let (file, metadata) = root.open_file(entry.path()).map_err(|error| refused(&share, error))?;
-            let item = Item::new(share.name(), tag, entry.as_path(), &metadata, now);
-            let source = FileSource::new(file).map_err(LookupError::Unreadable)?;
-            Ok(OpenItem { item, source, seen_at: now, media_type: media_type::of(entry.as_path()) })
-        });
-        opening.await.unwrap_or_else(|fault| Err(LookupError::Unreadable(io::Error::other(fault))))
+        if index.find(tag).is_some()
+            && let Some(open) = share.kept().open(tag, now)
+        {
+            return Ok(open);
+        }
+        let shared = Arc::clone(&share);
+        let opening = tokio::task::spawn_blocking(move || open_anew(&shared, &index, tag, now));
+        let opened = opening.await.unwrap_or_else(|fault| Err(LookupError::Unreadable(io::Error::other(fault))));
+        let Opened { open, metadata, keep_under } = opened?;
+        if let Some(path) = keep_under {
+            share.kept().keep(tag, path, &metadata, &open);
+        }
+        Ok(open)
     }
 
     /// One page of the items within `scope`, ordered by share and path.
@@ -261,6 +268,27 @@ impl std::fmt::Debug for Library {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Library").field("shares", &self.all()).finish_non_exhaustive()
     }
+}
+
+/// A file fresh from the disk.
+struct Opened {
+    open: OpenItem,
+    metadata: Metadata,
+    /// Its path, if it can be kept open.
+    keep_under: Option<PathBuf>,
+}
+
+/// Blocking.
+fn open_anew(share: &Share, index: &Index, tag: Tag, now: SystemTime) -> Result<Opened, LookupError> {
+    // A share that is away is no reason to tell anyone that its items are gone.
+    let root = share.root().map_err(LookupError::Unreadable)?;
+    let Some(entry) = index.find(tag) else { return Err(share.missing()) };
+    let (file, metadata) = root.open_file(entry.path()).map_err(|error| refused(share, error))?;
+    let keep_under = kept::is_looked_up_in_memory(&file).then(|| share.spec().root.join(entry.as_path()));
+    let item = Arc::new(Item::new(share.name(), tag, entry.as_path(), &metadata, now));
+    let source = FileSource::new(file).map_err(LookupError::Unreadable)?;
+    let open = OpenItem { item, source, seen_at: now, media_type: media_type::of(entry.as_path()) };
+    Ok(Opened { open, metadata, keep_under })
 }
 
 /// What a failed open means for whoever asked.

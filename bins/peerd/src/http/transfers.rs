@@ -32,7 +32,7 @@ pub struct Sending {
     /// The client, behind the proxies we trust.
     pub address: IpAddr,
     /// The file.
-    pub item: Item,
+    pub item: Arc<Item>,
     /// Which of its bytes; never empty.
     pub range: Range<u64>,
 }
@@ -125,9 +125,9 @@ impl Transfers {
             TransferView {
                 key,
                 address,
-                share: item.share,
-                item: item.id,
-                filename: item.filename,
+                share: item.share.clone(),
+                item: item.id.clone(),
+                filename: item.filename.clone(),
                 size: item.size,
                 first: range.start,
                 last: range.end.saturating_sub(1),
@@ -189,7 +189,7 @@ pub(super) mod tests {
     use super::*;
 
     pub(in crate::http) fn sending(id: &str, range: Range<u64>) -> Sending {
-        let item = Item {
+        let item = Arc::new(Item {
             id: id.to_owned(),
             title: "film".to_owned(),
             filename: "film.mkv".to_owned(),
@@ -197,7 +197,7 @@ pub(super) mod tests {
             modified: SystemTime::UNIX_EPOCH,
             etag: "\"e\"".to_owned(),
             share: "s".to_owned(),
-        };
+        });
         Sending { key: Some("bob".to_owned()), address: [192, 0, 2, 1].into(), item, range }
     }
 

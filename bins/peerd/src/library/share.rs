@@ -13,6 +13,7 @@ use super::LookupError;
 use super::beneath::Root;
 use super::filter::{Filter, PatternError};
 use super::index::Index;
+use super::kept::KeptFiles;
 use super::scan::scan;
 
 /// A directory to share, as configured.
@@ -78,6 +79,7 @@ pub(super) struct Share {
     /// `None` until the first walk has ended, well or not.
     index: watch::Sender<Option<Arc<Index>>>,
     last: Mutex<LastScan>,
+    kept: Arc<KeptFiles>,
     /// One walk at a time.
     walking: Arc<tokio::sync::Mutex<()>>,
 }
@@ -96,6 +98,7 @@ impl Share {
             spec,
             index: watch::Sender::new(None),
             last: Mutex::default(),
+            kept: Arc::default(),
             walking: Arc::default(),
         })
     }
@@ -152,6 +155,9 @@ impl Share {
 
     /// The last index; waits for the first walk to end, up to [`FIRST_WALK`].
     pub(super) async fn index(&self) -> Result<Arc<Index>, NotReady> {
+        if let Some(index) = &*self.index.borrow() {
+            return Ok(Arc::clone(index));
+        }
         let mut index = self.index.subscribe();
         let found = tokio::time::timeout(FIRST_WALK, index.wait_for(Option::is_some)).await;
         found.ok().and_then(Result::ok).and_then(|index| index.clone()).ok_or(NotReady)
@@ -170,6 +176,11 @@ impl Share {
     pub(super) fn concerns(&self, place: &Path) -> bool {
         let within = place.strip_prefix(&self.spec.root).unwrap_or(place);
         self.filter.enters(within.as_os_str().as_bytes())
+    }
+
+    /// Its files that are open.
+    pub(super) fn kept(&self) -> &Arc<KeptFiles> {
+        &self.kept
     }
 
     pub(super) fn spec(&self) -> &ShareSpec {

@@ -1,4 +1,4 @@
-//! A file as a source, read on tokio's blocking threads.
+//! A file as a source: read where it is asked for if that takes no waiting, else on tokio's blocking threads.
 
 use std::fmt;
 use std::fs::{File, Metadata};
@@ -83,6 +83,10 @@ impl Source for FileSource {
     type Error = FileSourceError;
 
     async fn read_at(&self, at: u64, max: u64) -> Result<Bytes, FileSourceError> {
+        #[cfg(target_os = "linux")]
+        if let Some(bytes) = self.read_from_memory(at, max.min(self.chunk)) {
+            return self.check().map(|()| bytes);
+        }
         let opened = self.clone();
         let read = move || opened.read_unchanged(at, max.min(opened.chunk));
         tokio::task::spawn_blocking(read)
@@ -95,6 +99,19 @@ impl FileSource {
     #[cfg(all(feature = "sendfile", target_os = "linux"))]
     pub(crate) fn file(&self) -> &File {
         &self.file
+    }
+
+    /// What of a range, from its beginning, is in memory; `None` if nothing is, or the file system does not say. To go
+    /// to another thread for it would cost more than to copy it.
+    #[cfg(target_os = "linux")]
+    fn read_from_memory(&self, at: u64, length: u64) -> Option<Bytes> {
+        use rustix::io::{ReadWriteFlags, preadv2};
+
+        let mut buffer = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+        let slices = &mut [io::IoSliceMut::new(&mut buffer)];
+        let count = preadv2(&self.file, slices, at, ReadWriteFlags::NOWAIT).ok().filter(|&count| count > 0)?;
+        buffer.truncate(count);
+        Some(buffer.into())
     }
 
     fn read_unchanged(&self, at: u64, length: u64) -> Result<Bytes, FileSourceError> {

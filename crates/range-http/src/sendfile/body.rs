@@ -77,6 +77,9 @@ impl FileBody {
     fn poll_window(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, BodyError>>> {
         let Some(lane) = self.lane else { return Poll::Ready(None) };
         let Some((source, range)) = self.rest.next_range() else { return Poll::Ready(None) };
+        if range.len() <= COPIED {
+            return Poll::Ready(None);
+        }
         let (at, length) = (range.start(), range.len().min(super::WINDOW as u64));
         if self.warming.is_none() {
             match look(source, at..at + length) {
@@ -138,6 +141,10 @@ impl Body for FileBody {
         self.rest.size_hint()
     }
 }
+
+/// Up to this many bytes are cheaper to copy: they go out with the head, by one call.
+#[cfg(target_os = "linux")]
+const COPIED: u64 = 8 * 1024;
 
 impl fmt::Debug for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
