@@ -218,7 +218,8 @@ impl Library {
         }
         let shared = Arc::clone(&share);
         let opening = tokio::task::spawn_blocking(move || open_anew(&shared, &index, tag, now));
-        let opened = opening.await.unwrap_or_else(|fault| Err(LookupError::Unreadable(io::Error::other(fault))));
+        let opened =
+            opening.await.unwrap_or_else(|fault| Err(LookupError::Unreadable(io::Error::other(fault))));
         let Opened { open, metadata, keep_under } = opened?;
         if let Some(path) = keep_under {
             share.kept().keep(tag, path, &metadata, &open);

@@ -129,19 +129,115 @@ pub(super) fn is_looked_up_in_memory(_: &File) -> bool {
 
 /// Magic numbers of `statfs(2)`: ext2 to ext4, XFS, Btrfs, F2FS, bcachefs, ZFS, overlayfs, tmpfs.
 #[cfg(target_os = "linux")]
-const LOCAL: [u32; 8] = [
-    0xEF53,
-    0x5846_5342,
-    0x9123_683E,
-    0xF2F5_2010,
-    0xCA45_1A4E,
-    0x2FC1_2FC1,
-    0x794C_7630,
-    0x0102_1994,
-];
+const LOCAL: [u32; 8] =
+    [0xEF53, 0x5846_5342, 0x9123_683E, 0xF2F5_2010, 0xCA45_1A4E, 0x2FC1_2FC1, 0x794C_7630, 0x0102_1994];
 
 /// Files kept open for each share.
 const MOST: usize = 32;
 
 /// For how long a file is kept that nobody asks for.
 const UNUSED: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::super::tests::{all, library};
+    use super::super::{Item, Library, LookupError, Scope};
+    use super::*;
+
+    async fn open(library: &Library, item: &Item) -> Result<OpenItem, LookupError> {
+        library.open(&item.id, &Scope::All).await
+    }
+
+    async fn share_of(share: &Path, names: impl IntoIterator<Item = String>) -> (Library, Vec<Item>) {
+        for name in names {
+            fs::write(share.join(name), "first").expect("a file");
+        }
+        let library = library(&[("s", share)]).await;
+        let items = all(&library, 100).await;
+        (library, items)
+    }
+
+    /// Whether a file that was just opened is one that can be kept at all: it is where temporary files are.
+    fn is_kept_here(share: &Path) -> bool {
+        File::open(share.join("a")).is_ok_and(|file| is_looked_up_in_memory(&file))
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_asked_for_again_is_the_one_that_is_open() {
+        let share = tempfile::tempdir().expect("a directory");
+        let (library, items) = share_of(share.path(), ["a".into()]).await;
+        let first = open(&library, &items[0]).await.expect("open");
+        let again = open(&library, &items[0]).await.expect("open");
+        assert_eq!(Arc::ptr_eq(&first.item, &again.item), is_kept_here(share.path()));
+        assert_eq!(first.item, again.item);
+    }
+
+    #[tokio::test]
+    async fn whatever_happens_to_a_file_is_seen_by_the_very_next_request() {
+        let share = tempfile::tempdir().expect("a directory");
+        let path = share.path().join("a");
+        let (library, items) = share_of(share.path(), ["a".into()]).await;
+        let id = &items[0];
+        let changes: [&dyn Fn(); 4] = [
+            &|| fs::write(&path, "other").expect("rewritten"),
+            &|| {
+                fs::write(share.path().join("new"), "there").expect("a file");
+                fs::rename(share.path().join("new"), &path).expect("replaced");
+            },
+            &|| File::options().append(true).open(&path).and_then(|file| file.set_len(3)).expect("cut"),
+            &|| {
+                let times = fs::FileTimes::new().set_modified(SystemTime::UNIX_EPOCH);
+                File::options()
+                    .append(true)
+                    .open(&path)
+                    .and_then(|file| file.set_times(times))
+                    .expect("set back");
+            },
+        ];
+        for (number, change) in changes.iter().enumerate() {
+            let before = open(&library, id).await.expect("open");
+            // The clock of files ticks every few milliseconds; what happens within one tick may look like nothing.
+            while before.source.stamp() == FileStamp::of(&fs::metadata(&path).expect("a file")) {
+                change();
+            }
+            let after = open(&library, id).await.expect("open");
+            assert_eq!(
+                after.source.stamp(),
+                FileStamp::of(&fs::metadata(&path).expect("a file")),
+                "{number}"
+            );
+            assert_ne!(after.item.etag, before.item.etag, "{number}");
+        }
+        fs::remove_file(&path).expect("removed");
+        assert!(matches!(open(&library, id).await, Err(LookupError::Unknown)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_nobody_asks_for_any_more_is_closed() {
+        let share = tempfile::tempdir().expect("a directory");
+        let (library, items) = share_of(share.path(), ["a".into()]).await;
+        let kept = Arc::downgrade(&open(&library, &items[0]).await.expect("open").item);
+        while kept.strong_count() > 0 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn no_more_than_a_few_files_are_kept_open_and_those_used_last_are() {
+        let share = tempfile::tempdir().expect("a directory");
+        let names = (0..MOST + 8).map(|number| format!("{number:02}")).chain(["a".into()]);
+        let (library, items) = share_of(share.path(), names).await;
+        let mut opened = Vec::new();
+        for item in &items {
+            opened.push(Arc::downgrade(&open(&library, item).await.expect("open").item));
+        }
+        let most = if is_kept_here(share.path()) { MOST } else { 0 };
+        while opened.iter().filter(|item| item.strong_count() > 0).count() > most {
+            tokio::task::yield_now().await;
+        }
+        assert!(opened.iter().rev().take(most).all(|item| item.strong_count() > 0));
+    }
+}

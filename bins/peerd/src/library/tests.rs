@@ -21,14 +21,14 @@ fn later() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 37)
 }
 
-async fn library(shares: &[(&str, &Path)]) -> Library {
+pub(super) async fn library(shares: &[(&str, &Path)]) -> Library {
     let specs = shares.iter().map(|(name, root)| spec(name, root)).collect();
     let library = Library::new(specs, later).expect("the shares are well described");
     library.scan_all().await;
     library
 }
 
-async fn all(library: &Library, limit: usize) -> Vec<Item> {
+pub(super) async fn all(library: &Library, limit: usize) -> Vec<Item> {
     let mut query = ListQuery { limit, ..ListQuery::default() };
     let mut items = Vec::new();
     loop {
@@ -110,7 +110,7 @@ async fn the_listed_tag_is_the_tag_of_the_open_file() {
     fs::write(share.path().join("a.mkv"), "other").expect("a file");
     let relisted = all(&library, 10).await.remove(0);
     let open = library.open(&listed.id, &Scope::All).await.expect("open");
-    assert_eq!(open.item, relisted);
+    assert_eq!(*open.item, relisted);
     assert_ne!(open.item.etag, listed.etag);
     assert_eq!(open.media_type, "video/matroska");
 }

@@ -109,7 +109,8 @@ impl FileSource {
 
         let mut buffer = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
         let slices = &mut [io::IoSliceMut::new(&mut buffer)];
-        let count = preadv2(&self.file, slices, at, ReadWriteFlags::NOWAIT).ok().filter(|&count| count > 0)?;
+        let count =
+            preadv2(&self.file, slices, at, ReadWriteFlags::NOWAIT).ok().filter(|&count| count > 0)?;
         buffer.truncate(count);
         Some(buffer.into())
     }

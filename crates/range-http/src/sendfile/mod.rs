@@ -37,8 +37,8 @@
 //!   from an order of events. An address that names no window, a file that ended early, a failed read, a file that is
 //!   no longer the one that was opened: each ends the connection with a reset, which also takes back what waits in the
 //!   kernel unsent. Nothing is ever filled up.
-//! - **A change that was seen stops the body.** Length, times and links of the file are compared right before and right
-//!   after each call, and no call sends more than [`WINDOW`] bytes. What sets this apart from a copied body: bytes that
+//! - **A change that was seen stops the body.** Length, times and links of the file are compared right after each call,
+//!   and right before it unless the bytes were asked for a moment ago, and no call sends more than [`WINDOW`] bytes. What sets this apart from a copied body: bytes that
 //!   wait in the socket are pages of the file until the other end has confirmed them, so a program that writes *in
 //!   place* changes them there. The reset then comes after at most what fits the socket's buffer; only a change after
 //!   the last look, while the last bytes wait, goes unseen. Replacing a file by renaming another over it, the way files
@@ -70,6 +70,8 @@ mod piece;
 
 #[cfg(target_os = "linux")]
 mod page_cache;
+#[cfg(target_os = "linux")]
+mod queue;
 #[cfg(target_os = "linux")]
 mod region;
 #[cfg(target_os = "linux")]

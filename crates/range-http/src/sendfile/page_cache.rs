@@ -18,12 +18,13 @@ pub(super) enum Look {
     Unknown,
 }
 
-/// Looks for the first byte, the last, and one in every [`STEP`] between, without waiting and without reading more.
+/// Looks for the last byte and one in every [`STEP`] before it, without waiting and without reading more.
 ///
 /// The kernel reads ahead, and forgets, in runs of about that. A smaller hole costs one wait for the disk.
 pub(super) fn look(source: &FileSource, range: Range<u64>) -> Look {
     let last = range.end.saturating_sub(1);
-    let samples = (0..).map(|step| range.start + step * STEP).take_while(|&at| at < last).chain([last]);
+    let before = (1..).map_while(|step| last.checked_sub(step * STEP)).take_while(|&at| at >= range.start);
+    let samples = [last].into_iter().chain(before);
     samples.map(|at| look_at(source, at)).find(|&look| look != Look::Resident).unwrap_or(Look::Resident)
 }
 
@@ -59,7 +60,7 @@ pub(super) fn warm(source: &FileSource, range: Range<u64>) -> Result<(), FileSou
     source.check()
 }
 
-const STEP: u64 = 128 * 1024;
+const STEP: u64 = 256 * 1024;
 
 const READ: usize = 256 * 1024;
 
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn looking_goes_from_the_first_byte_to_the_last_and_no_further() {
+    fn looking_goes_no_further_than_the_last_byte() {
         let mut file = tempfile::tempfile().expect("a file");
         file.write_all(b"0123456789").expect("written");
         let source = FileSource::new(file).expect("a regular file");

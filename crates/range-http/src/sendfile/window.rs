@@ -96,9 +96,9 @@ impl Window {
         &self.windows.region[start..start + self.len][range]
     }
 
-    /// Whether it waited so long that the kernel may have forgotten pages of it.
-    pub(super) fn may_be_forgotten(&self) -> bool {
-        now().duration_since(self.seen_at) >= REMEMBERED
+    /// How long ago all of it was seen in memory.
+    pub(super) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.seen_at)
     }
 }
 
@@ -120,9 +120,6 @@ impl fmt::Debug for Window {
 pub(super) fn now() -> Instant {
     Instant::now()
 }
-
-/// How long the kernel surely keeps what was just asked for.
-const REMEMBERED: Duration = Duration::from_secs(1);
 
 /// Windows at once in the whole process. A connection holds one or two; where there are none left, bodies copy.
 const SLOTS: usize = if cfg!(target_pointer_width = "64") { 4096 } else { 64 };

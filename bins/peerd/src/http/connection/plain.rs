@@ -15,7 +15,7 @@ use tokio::net::TcpStream as Plain;
 /// Carries `stream`; with a lane if `sendfile` is wanted and the system can.
 #[cfg(target_os = "linux")]
 pub(super) fn carry(stream: TcpStream, sendfile: bool) -> (Plain, Option<Lane>) {
-    let socket = Plain::new(stream);
+    let socket = Plain::new(stream).with_short_queue();
     let lane = socket.lane().filter(|_| sendfile);
     (socket, lane)
 }
