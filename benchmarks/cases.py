@@ -9,7 +9,7 @@ A case is a function in a module of `MODULES`:
         return pairs.compared("curl -o /dev/null", rounds, [THROUGHPUT, CPU], "peerd", "nginx")
 
 Each side is a function that runs once and returns its figures by key. It checks what it got: the size always, every byte
-where that does not disturb (else once, before the rounds), and raises `CaseFailed` when something is wrong. `programs` are the
+where that does not disturb (else once, before the rounds), and raises `failures.CaseFailed` when something is wrong. `programs` are the
 commands it needs with the Debian packages they come from; `benchmarks/run` installs them. Its table goes into the block of
 its name in docs/benchmarks.md.
 """
@@ -24,21 +24,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pairs
+from failures import CaseFailed, NotHere
 from pairs import Round, Row, Run
+from processes import Strangers
+
+__all__ = ["CASES", "GIB", "KIB", "MIB", "Case", "CaseFailed", "Lab", "NotHere", "case", "load", "select"]
 
 MODULES = ("serving", "memory", "tls", "rust_servers", "fetching", "link", "many_files", "registry")
 
 GIB = 1 << 30
 MIB = 1 << 20
 KIB = 1 << 10
-
-
-class CaseFailed(Exception):
-    """Wrong bytes, or a program that did not do what it was asked: no figure of this case may be kept."""
-
-
-class NotHere(Exception):
-    """Something the case needs cannot be had on this machine; the rest of the run goes on and says so."""
 
 
 @dataclass
@@ -50,6 +46,7 @@ class Lab:
     pairs: int
     quick: bool
     notes: list[str] = field(default_factory=list)
+    disturbed: int = 0
 
     def full_or_quick(self, full: int, quick: int) -> int:
         return quick if self.quick else full
@@ -65,14 +62,23 @@ class Lab:
 
     def rounds(self, sides: Mapping[str, Callable[[], Run]], count: int | None = None) -> list[Round]:
         """Runs every side once a round, in alternating order, `count` rounds (else as many as were asked for)."""
-        done: list[Round] = []
-        for names in pairs.order(list(sides), self.pairs if count is None else count):
-            runs = {}
-            for name in names:
-                runs[name] = sides[name]()
-                print(f"    {name}: {told(runs[name])}", file=sys.stderr, flush=True)
-            done.append(runs)
-        return done
+        return [
+            {name: self.undisturbed(name, sides[name]) for name in names}
+            for names in pairs.order(list(sides), self.pairs if count is None else count)
+        ]
+
+    def undisturbed(self, name: str, side: Callable[[], Run]) -> Run:
+        """One run, again if programs that are not ours took too much of the machine meanwhile."""
+        for _ in range(1 if self.quick else TRIES):
+            strangers = Strangers()
+            figures = side()
+            share = strangers.share()
+            said = "" if share < DISTURBED else f" (others took {share:.0%} of a processor)"
+            print(f"    {name}: {told(figures)}{said}", file=sys.stderr, flush=True)
+            if share < DISTURBED:
+                return figures
+        self.disturbed += 1
+        return figures
 
 
 @dataclass(frozen=True)
@@ -126,5 +132,9 @@ def answers(name: str, word: str) -> bool:
 def told(run: Run) -> str:
     return ", ".join(f"{key} {figure:.4g}" for key, figure in run.items())
 
+
+# More than this of a processor for others, and a run is done again, so many times in all.
+DISTURBED = 0.1
+TRIES = 3
 
 CASES: dict[str, Case] = {}

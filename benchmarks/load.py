@@ -7,7 +7,8 @@ import json
 import random
 from pathlib import Path
 
-from cases import GIB, CaseFailed, Lab
+from cases import GIB, Lab
+from failures import CaseFailed
 from peers import Server
 from processes import LOAD_CPU, run
 

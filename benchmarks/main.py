@@ -16,7 +16,8 @@ from pathlib import Path
 import cases
 import namespace
 import report
-from cases import CASES, CaseFailed, Lab, NotHere
+from cases import CASES, Lab
+from failures import CaseFailed, NotHere
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 UNAVAILABLE = 69
@@ -62,6 +63,8 @@ def main(words: Sequence[str]) -> int:
                 print(f"not measured: {error}", flush=True)
                 missing.append(name)
             else:
+                if lab.disturbed:
+                    lab.note(f"Programs that are no part of this disturbed {lab.disturbed} of the runs.")
                 tables[name] = report.table(rows, lab.notes)
                 results[name] = {"rows": [row.as_dict() for row in rows], "notes": lab.notes}
                 print(tables[name], flush=True)

@@ -8,7 +8,8 @@ import mmap
 import os
 from pathlib import Path
 
-from cases import MIB, CaseFailed
+from cases import MIB
+from failures import CaseFailed
 
 
 def random_file(path: Path, size: int) -> Path:

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cases import CaseFailed, Lab
+from cases import Lab
+from failures import CaseFailed
 from processes import SERVER_CPU, Process
 
 HOST = "127.0.0.1"

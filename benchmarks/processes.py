@@ -7,6 +7,7 @@ in /proc/PID/stat are 10 ms, a fifth of what a whole GiB costs a good server.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -15,11 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from cases import CaseFailed
+from failures import CaseFailed
 
 # Server and load each have a processor of their own, so that CPU per byte and rates are those of one thread.
 SERVER_CPU = 0
 LOAD_CPU = 1
+
+# The parent of every kernel thread.
+KERNEL = 2
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Process:
@@ -85,6 +90,19 @@ class Process:
         return sum(status_bytes(pid, "VmHWM") for pid in tree(self.pid))
 
 
+class Strangers:
+    """What programs that are not ours take of the processors from here on: they make a figure worth nothing."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.before = busy_seconds() - our_seconds() - kernel_seconds()
+
+    def share(self) -> float:
+        """Their part of one processor since then: 1 is a whole one. Exact to some hundredths of a second."""
+        wall = time.monotonic() - self.began
+        return max(0.0, busy_seconds() - our_seconds() - kernel_seconds() - self.before) / wall
+
+
 @dataclass(frozen=True)
 class Finished:
     """A program that ran to its end: what it took and what it said."""
@@ -148,6 +166,23 @@ def cpu_seconds(pid: int) -> float:
         return time.clock_gettime((~pid << 3) | 2)
     except OSError:
         return 0.0
+
+
+def busy_seconds() -> float:
+    """What all processors did, in seconds: everything but idling, waiting for disks and being away."""
+    user, nice, system, _, _, irq, softirq, *_ = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:])
+    return (user + nice + system + irq + softirq) / TICKS
+
+
+def our_seconds() -> float:
+    """What this program, what it started and what of that is over took."""
+    over = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return sum(cpu_seconds(pid) for pid in tree(os.getpid())) + over.ru_utime + over.ru_stime
+
+
+def kernel_seconds() -> float:
+    """What the kernel's own threads took: writing back our files is no stranger's work."""
+    return sum(cpu_seconds(pid) for pid in tree(KERNEL)[1:])
 
 
 def anonymous_bytes(pid: int) -> int:

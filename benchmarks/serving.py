@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
 from cases import KIB, MIB, Lab, case
-from load import by_curl, by_sink, by_wrk, check_bytes
-from material import digest, random_file
-from pairs import Figure, Row, compared
+from failures import CaseFailed
+from load import HERE, by_curl, by_sink, by_wrk, check_bytes
+from material import digest, evict, random_file
+from pairs import Figure, Row, compared, percentile
 from peers import Server, nginx, peerd
+from processes import LOAD_CPU, pinned
 
 CACHED = "nginx with open_file_cache"
 
@@ -57,6 +61,40 @@ def ranges(
         *compared(what, rounds, [requests(*rate), cpu_per_request(*(cpu or ()))], "peerd", "nginx"),
         *compared(what, rounds, [requests(), cpu_per_request()], "peerd", CACHED),
     ]
+
+
+@case("cold-probe", "A hot byte each ms while a 1 GiB file comes from the disk", {"nginx": "nginx"})
+def cold_probe(lab: Lab) -> Sequence[Row]:
+    lab.note("The large file was dropped from the page cache before each run (checked by mincore). The disk may have a cache too.")
+    root = lab.work / "files"
+    root.mkdir()
+    hot = random_file(root / "hot.bin", MIB)
+    cold = random_file(root / "cold.bin", lab.whole())
+    figures = [Figure("p50", "probe p50", "ms"), Figure("p99", "probe p99", "ms", aim=1.0, floor=1.5), throughput()]
+    rows: list[Row] = []
+    with peerd(lab, root) as ours, nginx(lab, root) as theirs:
+        for what, dropped in [("from the disk", True), ("from the page cache", False)]:
+            digest(cold)
+            rounds = lab.rounds({peer.name: partial(probed, peer, hot, cold, dropped) for peer in (ours, theirs)})
+            wanted = figures if dropped else [Figure(one.key, one.label, one.unit, one.more_is_better) for one in figures]
+            rows += compared(what, rounds, wanted, "peerd", "nginx")
+    return rows
+
+
+def probed(server: Server, hot: Path, cold: Path, dropped: bool) -> dict[str, float]:
+    """How long probes of the hot file take while the other one is sent to a receiver that drops it."""
+    if dropped:
+        evict(cold)
+    digest(hot)
+    asked = {"port": server.port, "path": server.path(hot.name), "headers": dict(server.headers), "seconds": 60}
+    argv = pinned(["python3", HERE / "probe.py", json.dumps(asked)], LOAD_CPU)
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as probe:
+        if probe.stdout.readline() != "begun\n":
+            raise CaseFailed(f"{server.name} does not answer a probe")
+        size = cold.stat().st_size
+        moved = by_sink(server, cold.name, size, 1)
+        took = json.loads(probe.communicate("\n")[0])
+    return {"p50": percentile(took, 0.5), "p99": percentile(took, 0.99), "gib_s": moved["gib_s"]}
 
 
 @contextmanager
