@@ -89,17 +89,24 @@ class Case:
     title: str
     run: Callable[[Lab], Sequence[Row]]
     programs: Mapping[str, str]
+    prepare: Callable[[bool], None]
 
 
 def case(
-    name: str, title: str, programs: Mapping[str, str] | None = None
+    name: str,
+    title: str,
+    programs: Mapping[str, str] | None = None,
+    prepare: Callable[[bool], None] = lambda quick: None,
 ) -> Callable[[Callable[[Lab], Sequence[Row]]], Callable[[Lab], Sequence[Row]]]:
-    """Registers the function below it under `name`."""
+    """Registers the function below it under `name`.
+
+    `prepare` runs before, where there is still a network; it is told whether this is a smoke test.
+    """
 
     def register(function: Callable[[Lab], Sequence[Row]]) -> Callable[[Lab], Sequence[Row]]:
         if name in CASES:
             raise ValueError(f"two cases are called {name}")
-        CASES[name] = Case(name, title, function, dict(programs or {}))
+        CASES[name] = Case(name, title, function, dict(programs or {}), prepare)
         return function
 
     return register

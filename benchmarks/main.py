@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -19,7 +20,8 @@ import report
 from cases import CASES, Lab
 from failures import CaseFailed, NotHere
 
-PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "benchmarks.md"
 UNAVAILABLE = 69
 
 
@@ -38,6 +40,12 @@ def main(words: Sequence[str]) -> int:
     if asked.programs:
         needed = {program: package for name in names for program, package in CASES[name].programs.items()}
         print("programs:", *(word for pair in needed.items() for word in pair))
+        return 0
+    if asked.prepare:
+        if asked.build:
+            subprocess.run(["cargo", "build", "--release", "--locked", "-p", "peerd"], check=True, cwd=ROOT)
+        for name in names:
+            CASES[name].prepare(asked.quick)
         return 0
     peerd = find_peerd(asked)
     if peerd is None:
@@ -98,6 +106,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--docs", action="store_true", help="write the tables into docs/benchmarks.md")
     parser.add_argument("--list", action="store_true", help="name the cases and end")
     parser.add_argument("--programs", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--prepare", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args(words)
     asked.only = [name for names in asked.only for name in names.split(",") if name]
     asked.pairs = asked.pairs or (1 if asked.quick else 7)
@@ -105,11 +114,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 
 def find_peerd(asked: argparse.Namespace) -> Path | None:
-    target = Path(os.environ.get("CARGO_TARGET_DIR", PAGE.parent.parent / "target"))
-    if asked.build:
-        import subprocess
-
-        subprocess.run(["cargo", "build", "--release", "--locked", "-p", "peerd"], check=True, cwd=PAGE.parent.parent)
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     found = asked.peerd or Path(os.environ.get("PEERD_BIN") or target / "release" / "peerd")
     if not os.access(found, os.X_OK):
         print(f"{found} is not there: cargo build --release -p peerd, or say --build or --peerd BIN", file=sys.stderr)
