@@ -19,6 +19,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +78,8 @@ class Lab:
             print(f"    {name}: {told(figures)}{said}", file=sys.stderr, flush=True)
             if share < DISTURBED:
                 return figures
+            if not self.quick:
+                calm()
         self.disturbed += 1
         return figures
 
@@ -130,6 +133,15 @@ def select(names: Sequence[str], only: Sequence[str]) -> list[str]:
         if not any(answers(name, word) for name in names):
             raise ValueError(f"no case is called {word}; there are {', '.join(names)}")
     return [name for name in names if any(answers(name, word) for word in only)]
+
+
+def calm(seconds: float = 5) -> None:
+    """Waits until programs that are not ours leave the machine alone for half a second, or that long."""
+    for _ in range(int(seconds / 0.5)):
+        strangers = Strangers()
+        time.sleep(0.5)
+        if strangers.share() < DISTURBED:
+            return
 
 
 def answers(name: str, word: str) -> bool:
