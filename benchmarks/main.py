@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -50,6 +51,8 @@ def main(words: Sequence[str]) -> int:
     peerd = find_peerd(asked)
     if peerd is None:
         return 2
+    # Asked to stop, it ends what it started and removes its files.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     namespace.prepare()
     results: dict[str, dict[str, object]] = {}
     tables: dict[str, str] = {}
