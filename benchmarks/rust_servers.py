@@ -1,4 +1,4 @@
-"""The file servers written in Rust, built once from crates.io in the versions named here.
+"""The file servers written in Rust, built once from the Rust package registry in the versions named here.
 
 The builds take minutes; they are kept in $BENCH_TOOLS (else ~/.cache/peerd-bench), and only made where installing is asked for
 (PEERD_INSTALL=1, or CI) and not in a smoke test.

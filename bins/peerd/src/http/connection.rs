@@ -98,6 +98,23 @@ pub(super) async fn serve<H, F>(
         let stream = StallGuard::new(stream, options.write_stall_timeout);
         return http1::serve(stream, info, handler, &options, shutdown).await;
     };
+    // Apart, so that thousands of idle connections in the clear do not each hold the room of one with TLS.
+    Box::pin(serve_encrypted(stream, (peer, local), terms, handler, options, further, shutdown)).await;
+}
+
+/// The same for a connection that begins with a handshake.
+async fn serve_encrypted<H, F>(
+    stream: TcpStream,
+    (peer, local): (SocketAddr, SocketAddr),
+    terms: Arc<ServerConfig>,
+    handler: H,
+    options: ServerOptions,
+    further: Arc<Semaphore>,
+    shutdown: CancellationToken,
+) where
+    H: Fn(Request<Incoming>, Arc<ConnectionInfo>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
     let accepted = tokio::select! {
         accepted = tls::accept(terms, stream, &options) => accepted,
         () = shutdown.cancelled() => return,

@@ -35,7 +35,8 @@ pub(super) async fn serve<S, H, F>(
     let peer = info.peer;
     let service = service_fn(|request: Request<Incoming>| {
         let closing = request.headers().contains_key(TRANSFER_ENCODING);
-        let answer = answer(request, handler.clone(), Arc::clone(&info));
+        // Boxed, because hyper keeps the room of one answer for as long as the connection lives.
+        let answer = Box::pin(answer(request, handler.clone(), Arc::clone(&info)));
         async move {
             let mut response = answer.await;
             if closing {
