@@ -79,11 +79,12 @@ def main(words: Sequence[str]) -> int:
                 tables[name] = report.table(rows, lab.notes)
                 results[name] = {"rows": [row.as_dict() for row in rows], "notes": lab.notes}
                 print(tables[name], flush=True)
+                # After every case: a run that is stopped has said what it knew.
+                write(asked, tables, results)
             finally:
                 shutil.rmtree(lab.work, ignore_errors=True)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    write(asked, tables, {"machine": machine(), "quick": asked.quick, "pairs": asked.pairs, "cases": results})
     said = f"{len(tables)} cases measured in {time.monotonic() - began:.0f} s"
     if missing:
         said += f"; not to be had here: {', '.join(missing)}"
@@ -111,6 +112,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--programs", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--prepare", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args(words)
+    if asked.docs and asked.quick:
+        parser.error("the figures of a smoke test do not belong into the documentation")
     asked.only = [name for names in asked.only for name in names.split(",") if name]
     asked.pairs = asked.pairs or (1 if asked.quick else 7)
     return asked
@@ -125,8 +128,10 @@ def find_peerd(asked: argparse.Namespace) -> Path | None:
     return found.resolve()
 
 
-def write(asked: argparse.Namespace, tables: dict[str, str], results: dict[str, object]) -> None:
+def write(asked: argparse.Namespace, tables: dict[str, str], measured: dict[str, dict[str, object]]) -> None:
+    """Puts what was measured so far where it was asked for."""
     if asked.json:
+        results = {"machine": machine(), "quick": asked.quick, "pairs": asked.pairs, "cases": measured}
         asked.json.write_text(json.dumps(results, indent=2) + "\n")
     if asked.markdown:
         asked.markdown.write_text("".join(f"## {CASES[name].title}\n\n{table}\n\n" for name, table in tables.items()))
