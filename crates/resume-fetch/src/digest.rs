@@ -69,35 +69,99 @@ impl Digest {
         stop: &CancellationToken,
         read: impl Fn(&mut [u8], u64) -> Result<(), LocalError>,
     ) -> Result<(), FetchErrorKind> {
-        let mut sha = sha2::Sha256::new();
-        let mut blake = blake3::Hasher::new();
-        let mut buffer = vec![0; 1 << 20];
-        let mut at = 0;
-        while at < total {
+        let mut check = Check::new(self);
+        check.feed(total, stop, read)?;
+        check.finish()
+    }
+}
+
+/// A digest on its way: of the first bytes of a file, to be compared once it has seen all of them.
+pub(crate) struct Check {
+    expected: Digest,
+    hasher: Hasher,
+    at: u64,
+    buffer: Vec<u8>,
+}
+
+enum Hasher {
+    Sha256(sha2::Sha256),
+    Blake3(Box<blake3::Hasher>),
+}
+
+impl Check {
+    pub(crate) fn new(expected: Digest) -> Self {
+        let hasher = match expected {
+            Digest::Sha256(_) => Hasher::Sha256(sha2::Sha256::new()),
+            Digest::Blake3(_) => Hasher::Blake3(Box::default()),
+        };
+        Self { expected, hasher, at: 0, buffer: Vec::new() }
+    }
+
+    /// What it is compared with at the end.
+    pub(crate) fn expected(&self) -> Digest {
+        self.expected
+    }
+
+    /// How many bytes it has seen.
+    pub(crate) fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Goes on up to `until`, with bytes that `read(buffer, offset)` gets. Blocking; about as fast as the disk or one
+    /// core.
+    ///
+    /// # Errors
+    /// [`FetchErrorKind::Stopped`] soon after `stop` was cancelled; [`FetchErrorKind::Local`] from `read`. It has seen
+    /// what came before, and can go on.
+    pub(crate) fn feed(
+        &mut self,
+        until: u64,
+        stop: &CancellationToken,
+        read: impl Fn(&mut [u8], u64) -> Result<(), LocalError>,
+    ) -> Result<(), FetchErrorKind> {
+        self.buffer.resize(BUFFER, 0);
+        while self.at < until {
             if stop.is_cancelled() {
                 return Err(FetchErrorKind::Stopped);
             }
-            let length = buffer.len().min(usize::try_from(total - at).unwrap_or(usize::MAX));
-            let bytes = &mut buffer[..length];
-            read(bytes, at)?;
-            match self {
-                Digest::Sha256(_) => sha.update(&*bytes),
-                Digest::Blake3(_) => _ = blake.update(bytes),
+            let length = BUFFER.min(usize::try_from(until - self.at).unwrap_or(usize::MAX));
+            let bytes = &mut self.buffer[..length];
+            read(bytes, self.at)?;
+            match &mut self.hasher {
+                Hasher::Sha256(hasher) => hasher.update(&*bytes),
+                Hasher::Blake3(hasher) => _ = hasher.update(bytes),
             }
-            at += length as u64;
+            self.at += length as u64;
         }
-        let actual = match self {
-            Digest::Sha256(_) => Digest::Sha256(sha.finalize().into()),
-            Digest::Blake3(_) => Digest::Blake3(*blake.finalize().as_bytes()),
+        Ok(())
+    }
+
+    /// Compares.
+    ///
+    /// # Errors
+    /// [`FetchErrorKind::DigestMismatch`].
+    pub(crate) fn finish(self) -> Result<(), FetchErrorKind> {
+        let actual = match self.hasher {
+            Hasher::Sha256(hasher) => Digest::Sha256(hasher.finalize().into()),
+            Hasher::Blake3(hasher) => Digest::Blake3(*hasher.finalize().as_bytes()),
         };
-        if actual == self {
+        if actual == self.expected {
             return Ok(());
         }
         Err(FetchErrorKind::DigestMismatch {
-            algorithm: self.algorithm(),
-            expected: self.to_hex(),
+            algorithm: self.expected.algorithm(),
+            expected: self.expected.to_hex(),
             actual: actual.to_hex(),
         })
+    }
+}
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Check")
+            .field("expected", &self.expected)
+            .field("at", &self.at)
+            .finish_non_exhaustive()
     }
 }
 
@@ -187,6 +251,9 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// Read at a time: what stays in a processor's own cache between reading and hashing.
+const BUFFER: usize = 256 << 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,6 +283,33 @@ mod tests {
         let error = verify(Digest::sha256(abc).unwrap(), 4).unwrap_err();
         assert!(error.to_string().contains(&format!("expected {abc}")), "{error}");
         verify(Digest::blake3(&blake3::hash(b"abc").to_hex()).unwrap(), 3).unwrap();
+    }
+
+    #[test]
+    fn a_check_goes_on_where_it_was_interrupted() {
+        let disk: Vec<u8> = (0..3_000_000u32).map(|n| (n % 251) as u8).collect();
+        let stop = CancellationToken::new();
+        for expected in [
+            Digest::Blake3(*blake3::hash(&disk).as_bytes()),
+            Digest::Sha256(sha2::Sha256::digest(&disk).into()),
+        ] {
+            let bad_from = std::cell::Cell::new(1_000_000);
+            let read = |buffer: &mut [u8], at: u64| {
+                if at >= bad_from.get() {
+                    return Err(LocalError::io("read", "disk")(std::io::ErrorKind::Other.into()));
+                }
+                buffer.copy_from_slice(&disk[at as usize..][..buffer.len()]);
+                Ok(())
+            };
+            let mut check = Check::new(expected);
+            check.feed(5, &stop, read).unwrap();
+            check.feed(5, &stop, read).unwrap();
+            check.feed(3_000_000, &stop, read).unwrap_err();
+            assert!(check.at() >= 1_000_000 && check.at() < 3_000_000, "{}", check.at());
+            bad_from.set(u64::MAX);
+            check.feed(3_000_000, &stop, read).unwrap();
+            check.finish().unwrap();
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod checkpoint;
 mod crew;
 mod finish;
+mod hashing;
 mod outcome;
 mod parking;
 mod patience;
@@ -26,6 +27,7 @@ use tokio::sync::{mpsc, watch};
 use self::checkpoint::Checkpoint;
 use self::crew::{Crew, News};
 use self::finish::Verdict;
+use self::hashing::Hashing;
 use self::parking::Parked;
 use self::patience::Rest;
 use self::state::State;
@@ -106,6 +108,7 @@ pub(crate) struct Engine {
     /// Up to where room is kept on the disk.
     reserved: u64,
     verified: Option<Verified>,
+    hashing: Hashing,
     /// A sync has failed: whatever was written since the last good one is not believed.
     poisoned: bool,
     rate: RateMeter,
@@ -169,6 +172,7 @@ impl Engine {
             fits: false,
             reserved: 0,
             verified: None,
+            hashing: Hashing::default(),
             poisoned: false,
             rate,
             checkpoint: None,
@@ -189,6 +193,8 @@ impl Engine {
             }
             Err(kind) => kind,
         };
+        // Nobody is to find the part locked by work that is of no use any more.
+        self.hashing.rest().await;
         // What was received is worth keeping however the call ends, as long as disk and record still work.
         self.dismiss(None).await;
         if !matches!(kind, FetchErrorKind::Ledger(_)) {
@@ -279,6 +285,7 @@ impl Engine {
                 return Err(FetchErrorKind::Stopped);
             }
             self.place();
+            self.keep_hashing();
             if self.crew.is_empty() {
                 if self.is_done() {
                     self.settle().await?;
@@ -324,6 +331,7 @@ impl Engine {
                 self.start_checkpoint();
                 Ok(())
             }
+            () = self.hashing.caught_up() => Ok(()),
             () = self.board.asked.notified() => self.take_unreadable().await,
             Some(()) = OptionFuture::from(rest) => {
                 self.resting = None;

@@ -1,7 +1,7 @@
 //! The growing file beside the target: positional writes, syncs, and a lock for as long as anybody writes.
 
 use std::fs::{File, Permissions};
-use std::io::{self, IoSlice};
+use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,6 @@ use std::sync::Arc;
 #[cfg(test)]
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
 use rustix::fs::{FallocateFlags, FlockOperation};
 
 use crate::disk;
@@ -93,24 +92,9 @@ impl PartFile {
         self.file.metadata().map(|meta| meta.len()).map_err(self.failed("look at"))
     }
 
-    /// Writes `frames` one after the other from `offset`. Blocking.
-    pub(crate) fn write_at(&self, frames: &[Bytes], mut offset: u64) -> Result<(), LocalError> {
-        let mut slices: Vec<IoSlice<'_>> = frames.iter().map(|frame| IoSlice::new(frame)).collect();
-        let mut rest = &mut slices[..];
-        while !rest.is_empty() {
-            // The kernel takes at most 1024 slices a call.
-            let batch = rest.len().min(1024);
-            match rustix::io::pwritev(&*self.file, &rest[..batch], offset) {
-                Ok(0) => return Err(self.failed("write")(io::ErrorKind::WriteZero.into())),
-                Ok(written) => {
-                    offset += written as u64;
-                    IoSlice::advance_slices(&mut rest, written);
-                }
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(self.failed("write")(error.into())),
-            }
-        }
-        Ok(())
+    /// Writes `bytes` at `offset`. Blocking.
+    pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), LocalError> {
+        self.file.write_all_at(bytes, offset).map_err(self.failed("write"))
     }
 
     /// Fills `buffer` from `offset`. Blocking.
@@ -310,20 +294,8 @@ mod tests {
         PartFile::open(path.clone(), None).unwrap().remove_if_empty().unwrap();
         assert!(!path.exists());
         let part = PartFile::open(path.clone(), None).unwrap();
-        part.write_at(&[Bytes::from_static(b"x")], 0).unwrap();
+        part.write_at(b"x", 0).unwrap();
         part.remove_if_empty().unwrap();
         assert!(path.exists(), "bytes are never thrown away on the way out");
-    }
-
-    #[test]
-    fn frames_land_at_their_offset_however_many_there_are() {
-        let dir = tempfile::tempdir().unwrap();
-        let part = PartFile::open(dir.path().join("x.part"), None).unwrap();
-        let frames: Vec<Bytes> = (0..3000u32).map(|n| Bytes::from(n.to_le_bytes().to_vec())).collect();
-        part.write_at(&frames, 100).unwrap();
-        assert_eq!(part.len().unwrap(), 100 + 12_000);
-        let mut last = [0; 4];
-        part.read_at(&mut last, 100 + 2999 * 4).unwrap();
-        assert_eq!(u32::from_le_bytes(last), 2999);
     }
 }

@@ -152,7 +152,7 @@ mod tests {
 
     fn sealed(dir: &Path) -> SealedPart {
         let part = PartFile::open(dir.join("x.part"), None).unwrap();
-        part.write_at(&[bytes::Bytes::from_static(b"whole and more")], 0).unwrap();
+        part.write_at(b"whole and more", 0).unwrap();
         part.sync().unwrap();
         part.seal(5).unwrap()
     }

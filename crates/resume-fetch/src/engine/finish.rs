@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use super::Engine;
 use crate::completed::{Completed, Verified};
+use crate::digest::Check;
 use crate::error::FetchErrorKind;
 use crate::event::{Event, Phase};
 use crate::restart_reason::RestartReason;
@@ -19,22 +20,21 @@ impl Engine {
     /// Compares the whole with the digest the caller or the peer named.
     pub(super) async fn verify(&mut self, total: u64) -> Result<Verdict, FetchErrorKind> {
         self.rate.stop(self.shared.clock.now());
-        let (digest, verified) = match (self.shared.request.digest, self.repr_digest) {
-            (Some(ours), _) => (ours, Verified::Digest),
-            (None, Some(theirs)) => (theirs, Verified::PeerDigest),
-            (None, None) => return Ok(Verdict::Right),
-        };
+        let Some(digest) = self.expected_digest() else { return Ok(Verdict::Right) };
+        let ours = self.shared.request.digest.is_some();
+        let verified = if ours { Verified::Digest } else { Verified::PeerDigest };
         self.tell(Event::Verifying);
         self.show_phase(Phase::Verifying);
         let stop = self.shared.stop.clone();
+        let mut check = self.hashing.take(digest).await.unwrap_or_else(|| Check::new(digest));
         let (outcome, unreadable) = self
             .on_part(move |part| {
                 let unreadable = Cell::new(None);
-                let outcome = digest.verify(total, &stop, |buffer, at| {
+                let outcome = check.feed(total, &stop, |buffer, at| {
                     let range = at..at + buffer.len() as u64;
                     part.read_at(buffer, at).inspect_err(|_| unreadable.set(Some(range)))
                 });
-                Ok((outcome, unreadable.take()))
+                Ok((outcome.and_then(|()| check.finish()), unreadable.take()))
             })
             .await?;
         let wrong = match outcome {

@@ -49,6 +49,7 @@ impl Engine {
         self.on_ledger(move |ledger| async move { ledger.begin(generation, &recorded, restart).await })
             .await?;
         self.state = State { generation, identity, ..State::default() };
+        self.hashing.forget();
         // Readers look at the board after they have read: what they find in the file from here on is not theirs.
         self.post();
         self.on_part(|part| part.truncate(0)).await?;
@@ -93,6 +94,7 @@ impl Engine {
         self.on_ledger(move |ledger| async move { ledger.subtract(generation, &[lost]).await }).await?;
         self.state.durable.remove(&range);
         self.state.written.remove(&range);
+        self.hashing.forget();
         self.post();
         self.tell(Event::Unreadable { range });
         Ok(())

@@ -30,6 +30,11 @@ impl State {
     pub(super) fn undurable(&self) -> RangeSet {
         self.written.difference(&self.durable)
     }
+
+    /// How many they are.
+    pub(super) fn undurable_len(&self) -> u64 {
+        self.written.len().saturating_sub(self.durable.len())
+    }
 }
 
 impl From<Record> for State {

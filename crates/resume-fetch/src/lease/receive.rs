@@ -1,8 +1,9 @@
 //! One body on its way to the disk: compared where it overlaps what is held, gathered, written in large pieces off the
 //! async threads.
 //!
-//! Nothing is written and nothing goes on record before the overlap has turned out equal. Memory is bounded by one
-//! piece gathered, one being written and one reported.
+//! Nothing is written and nothing goes on record before the overlap has turned out equal. Memory is bounded by two
+//! buffers of a piece, one being filled and one being written, that change places: bytes are copied out of the frames
+//! they come in, so that the transport has its own buffer back at once and nothing is allocated on the way.
 
 use std::ops::Range;
 use std::pin::pin;
@@ -39,12 +40,13 @@ pub(super) struct Receiver<'a> {
     surplus: u64,
     /// Where the bytes belong; `None` until the engine has put the answer on record.
     generation: Option<u64>,
-    gathered: Vec<Bytes>,
+    gathered: Vec<u8>,
     gathered_from: u64,
-    gathered_len: u64,
     gathered_since: Option<Instant>,
     piece: u64,
     writing: Option<Writing>,
+    /// The buffer of the write that has ended.
+    spare: Vec<u8>,
     watch: StallWatch,
     /// How soon the next bytes are needed.
     urgency: watch::Receiver<Urgency>,
@@ -53,12 +55,13 @@ pub(super) struct Receiver<'a> {
 /// A write in flight, and the range it covers.
 struct Writing {
     range: Range<u64>,
-    end: JoinHandle<Result<(), LocalError>>,
+    /// Gives the buffer back.
+    end: JoinHandle<Result<Vec<u8>, LocalError>>,
 }
 
 enum Next {
     Frame(Option<Result<Bytes, TransportError>>),
-    Written(Result<(), LocalError>),
+    Written(Result<Vec<u8>, LocalError>),
     Alarm,
     /// It is more or less urgent from now on.
     Urgency,
@@ -90,10 +93,10 @@ impl<'a> Receiver<'a> {
             generation: None,
             gathered: Vec::new(),
             gathered_from: from,
-            gathered_len: 0,
             gathered_since: None,
             piece: piece(request),
             writing: None,
+            spare: Vec::new(),
             watch,
             urgency: lease.bounds.urgency(),
         }
@@ -212,9 +215,9 @@ impl<'a> Receiver<'a> {
         // From here on these bytes are ours, or they are not: nobody else will bring them.
         allowed.truncate(self.lease.bounds.claim(allowed.len() as u64) as usize);
         while !allowed.is_empty() {
-            let bytes = take_up_to(&mut allowed, (self.piece - self.gathered_len).max(1));
+            let bytes = take_up_to(&mut allowed, (self.piece - self.gathered.len() as u64).max(1));
             self.at += bytes.len() as u64;
-            self.gather(bytes).await?;
+            self.gather(&bytes).await?;
         }
         // One byte too many is noticed by the caller, and never written.
         self.at += frame.len() as u64;
@@ -222,13 +225,17 @@ impl<'a> Receiver<'a> {
     }
 
     /// Keeps bytes for the next piece, and writes it when it is full.
-    async fn gather(&mut self, bytes: Bytes) -> Result<(), Failure> {
+    async fn gather(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.gathered_since.get_or_insert_with(|| self.worker.shared.clock.now());
-        self.gathered_len += bytes.len() as u64;
-        self.gathered.push(bytes);
+        if self.gathered.capacity() == 0 {
+            let left = self.lease.bounds.left();
+            let expected = (left.end - left.start).saturating_add(bytes.len() as u64).min(self.piece);
+            self.gathered.reserve_exact(usize::try_from(expected).unwrap_or_default());
+        }
+        self.gathered.extend_from_slice(bytes);
         // Somebody stands still for these: whatever is here goes to the disk as soon as that is free.
         let urgent = *self.urgency.borrow() == Urgency::Now && self.writing.is_none();
-        let enough = urgent || self.gathered_len >= self.piece || self.gathered.len() >= MAX_FRAMES;
+        let enough = urgent || self.gathered.len() as u64 >= self.piece;
         // The last bytes of an open-ended body stay back until it is known to end here.
         if enough && !(self.open_ended && self.is_full()) {
             self.write_gathered().await?;
@@ -284,7 +291,6 @@ impl<'a> Receiver<'a> {
     /// Forgets the bytes not yet written: as long as they are missing, nobody takes the file for whole.
     fn hold_back(&mut self) {
         self.gathered.clear();
-        self.gathered_len = 0;
         self.gathered_since = None;
     }
 
@@ -372,21 +378,24 @@ impl<'a> Receiver<'a> {
             self.excuse_since(before);
             self.written(result).await?;
         }
-        let frames = std::mem::take(&mut self.gathered);
-        let range = self.gathered_from..self.gathered_from + self.gathered_len;
-        self.gathered_from = range.end;
-        self.gathered_len = 0;
         self.gathered_since = None;
-        if !frames.is_empty() {
+        if !self.gathered.is_empty() {
+            let mut bytes = std::mem::replace(&mut self.gathered, std::mem::take(&mut self.spare));
+            let range = self.gathered_from..self.gathered_from + bytes.len() as u64;
+            self.gathered_from = range.end;
             let (part, offset) = (self.worker.shared.part.clone(), range.start);
-            let end = tokio::task::spawn_blocking(move || part.write_at(&frames, offset));
+            let end = tokio::task::spawn_blocking(move || {
+                part.write_at(&bytes, offset)?;
+                bytes.clear();
+                Ok(bytes)
+            });
             self.writing = Some(Writing { range, end });
         }
         Ok(())
     }
 
     /// Reports a write that has ended. The engine may take its time: then the disk is behind, and we wait for it.
-    async fn written(&mut self, result: Result<(), LocalError>) -> Result<(), Failure> {
+    async fn written(&mut self, result: Result<Vec<u8>, LocalError>) -> Result<(), Failure> {
         let Some(report) = self.report(result)? else { return Ok(()) };
         let before = self.worker.shared.clock.now();
         let _ = self.worker.reports.send(report).await;
@@ -395,9 +404,9 @@ impl<'a> Receiver<'a> {
     }
 
     /// What there is to say of a write that has ended.
-    fn report(&mut self, result: Result<(), LocalError>) -> Result<Option<Report>, LocalError> {
+    fn report(&mut self, result: Result<Vec<u8>, LocalError>) -> Result<Option<Report>, LocalError> {
         let Some(Writing { range, .. }) = self.writing.take() else { return Ok(None) };
-        result?;
+        self.spare = result?;
         let lease = self.lease.id;
         Ok(self.generation.map(|generation| Report::Written { lease, generation, range }))
     }
@@ -413,7 +422,7 @@ impl<'a> Receiver<'a> {
 }
 
 /// Waits for the write in flight; leaves its range for [`Receiver::written`]. Cancel safe.
-async fn join(writing: &mut Option<Writing>) -> Result<(), LocalError> {
+async fn join(writing: &mut Option<Writing>) -> Result<Vec<u8>, LocalError> {
     let Some(Writing { end, .. }) = writing else { return std::future::pending().await };
     match end.await {
         Ok(result) => result,
@@ -438,8 +447,6 @@ fn piece(request: &FetchRequest) -> u64 {
 
 const MAX_PIECE: u64 = 1 << 20;
 const MIN_PIECE: u64 = 16 << 10;
-/// Frames gathered before they are written: tiny frames must not pile up their own weight.
-const MAX_FRAMES: usize = 1024;
 /// How long a body may be silent under somebody who stands still before its bytes are asked for anew.
 const QUIET: Duration = Duration::from_secs(10);
 /// Longest time bytes stay gathered.
