@@ -9,6 +9,7 @@ mod crew;
 mod finish;
 mod hashing;
 mod outcome;
+mod pace;
 mod parking;
 mod patience;
 mod place;
@@ -18,7 +19,7 @@ mod state;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::OptionFuture;
 use retry_kit::{Attempts, Sleep};
@@ -112,6 +113,10 @@ pub(crate) struct Engine {
     /// A sync has failed: whatever was written since the last good one is not believed.
     poisoned: bool,
     rate: RateMeter,
+    /// Seconds from a request to its answer, as of late; 0 while unknown.
+    lag: f64,
+    /// When this call began.
+    began: Instant,
     checkpoint: Option<Checkpoint>,
     /// When the next checkpoint is due, once there is something to record.
     checkpoint_due: Option<Sleep>,
@@ -126,7 +131,8 @@ impl Engine {
         progress: watch::Sender<Progress>,
         rng: fastrand::Rng,
     ) -> Self {
-        let rate = RateMeter::new(shared.clock.now());
+        let began = shared.clock.now();
+        let rate = RateMeter::new(began);
         let request = &shared.request;
         let mut attempts = Attempts::from_failures(request.failures);
         attempts.progress(request.progress, request.retry.attempts_reset_bytes);
@@ -175,6 +181,8 @@ impl Engine {
             hashing: Hashing::default(),
             poisoned: false,
             rate,
+            lag: 0.0,
+            began,
             checkpoint: None,
             checkpoint_due: None,
         }
@@ -362,7 +370,7 @@ impl Engine {
     fn govern(&mut self) {
         self.governor.read(Reading {
             now: self.shared.clock.now(),
-            received: self.received,
+            received: self.received + self.crew.under_way(),
             flowing: self.crew.flowing(),
             missing: self.state.total().map_or(0, |total| total.saturating_sub(self.state.written.len())),
             limit: self.shared.request.limits.rate().bytes_per_second().map(NonZeroU64::get),

@@ -53,7 +53,7 @@ impl Connections {
     /// The most there can be.
     pub const MAX: usize = 16;
 
-    /// One at first, and another whenever that makes the whole faster by a tenth, up to `limit`. From 1 to
+    /// One at first, more while the rate rises, and of those as many as make the whole faster, up to `limit`. From 1 to
     /// [`Connections::MAX`]; what lies outside counts as the nearest.
     pub const fn adaptive(limit: usize) -> Self {
         Self { adaptive: limit > 1, ..Self::fixed(limit) }

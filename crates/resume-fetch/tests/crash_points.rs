@@ -17,7 +17,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::{FILE, KIB, Lab, MIB, OTHER, SEED, file};
-use resume_fetch::{BoxFuture, FetchRequest, Identity, Ledger, LedgerError, Record, Restart, SidecarLedger};
+use resume_fetch::{
+    BoxFuture, Connections, FetchRequest, Identity, Ledger, LedgerError, Record, Restart, SidecarLedger,
+};
 use scripted_peer::{Representation, assert_same_bytes};
 
 /// A checkpoint of the child's downloads, small enough for many of them.
@@ -188,8 +190,10 @@ async fn the_child_downloads_what_its_parent_says() {
         dies_at: call.to_owned(),
         countdown: AtomicUsize::new(nth.parse().unwrap_or(0)),
     };
-    let request: FetchRequest =
-        common::request(url, Path::new(target)).checkpoint(CHECKPOINT, Duration::from_secs(3600));
+    // One connection: the length of the part tells how far it has come.
+    let request: FetchRequest = common::request(url, Path::new(target))
+        .connections(Connections::SEQUENTIAL)
+        .checkpoint(CHECKPOINT, Duration::from_secs(3600));
     let fetcher = common::fetcher(std::sync::Arc::new(retry_kit::TokioClock));
     fetcher.start(request, ledger).await.unwrap_or_else(|error| panic!("{}", common::describe(&error)));
 }

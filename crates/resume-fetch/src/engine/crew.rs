@@ -8,6 +8,7 @@ use retry_kit::Attempts;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::pace::Pace;
 use crate::board::Board;
 use crate::event::RateMeter;
 use crate::lease::{Bounds, Lease, LeaseEnd, Report, Shared, work};
@@ -32,6 +33,8 @@ pub(super) struct Crew {
 pub(super) struct Member {
     pub(super) id: LeaseId,
     pub(super) bounds: Bounds,
+    /// When its worker set out.
+    pub(super) since: Instant,
     /// First byte of the lease.
     pub(super) from: u64,
     /// The first byte that is not on disk yet.
@@ -48,6 +51,7 @@ pub(super) struct Member {
     /// How often these bytes were one transfer too many for the peer.
     pub(super) refusals: u32,
     pub(super) meter: RateMeter,
+    pub(super) pace: Pace,
 }
 
 /// What happened among the workers.
@@ -119,6 +123,11 @@ impl Crew {
         self.members.values().filter(|member| member.answered && !member.leaving).count()
     }
 
+    /// Bytes that are in and not on disk yet.
+    pub(super) fn under_way(&self) -> u64 {
+        self.members.values().map(|member| member.bounds.left().start.saturating_sub(member.written_to)).sum()
+    }
+
     /// Ends a lease at the byte it has come to. Its worker brings to disk what it has, and goes.
     pub(super) fn end(&mut self, id: LeaseId) {
         if let Some(member) = self.members.get_mut(&id) {
@@ -175,7 +184,7 @@ impl Crew {
     }
 
     /// The leases as the picker sees them.
-    pub(super) fn running(&self, demand: &Demand) -> Vec<Running> {
+    pub(super) fn running(&self, demand: &Demand, now: Instant) -> Vec<Running> {
         let running = |(id, member): (LeaseId, &Member)| {
             let left = member.bounds.left();
             Running {
@@ -184,6 +193,7 @@ impl Crew {
                 at: left.start,
                 priority: demand.priority_of(left.start).filter(|_| !member.leaving),
                 rate: member.meter.rate(),
+                pace: member.pace.at(now),
                 answered: member.answered,
             }
         };
@@ -196,6 +206,7 @@ impl Member {
         Self {
             id,
             bounds,
+            since: now,
             from,
             written_to: from,
             promised: None,
@@ -205,6 +216,7 @@ impl Member {
             attempts: Attempts::default(),
             refusals: 0,
             meter: RateMeter::new(now),
+            pace: Pace::new(now),
         }
     }
 

@@ -129,11 +129,14 @@ impl Engine {
         let notes = self.board.notes();
         let scene = Scene {
             written: &self.state.written,
-            running: &self.crew.running(&notes.demand),
+            running: &self.crew.running(&notes.demand, now),
             parked: &self.parked_ranges(),
             claims: &notes.demand.claims(total, now),
             slots: if total < ONE_REQUEST { 1 } else { self.governor.target() },
+            most: if total < ONE_REQUEST { 1 } else { self.governor.most() },
             rate: self.rate.rate(),
+            lag: self.lag,
+            age: now.saturating_duration_since(self.began).as_secs_f64(),
             parallel: self.parallel,
         };
         pick(&scene)

@@ -43,6 +43,7 @@ impl Engine {
         self.rate.add(now, length);
         if let Some(member) = self.crew.get_mut(lease) {
             member.meter.add(now, length);
+            member.pace.add(now, length);
             member.written_to = range.end;
         }
         // Bytes of a generation that is gone were brought for nothing, and so was what a failed sync may have dropped.
@@ -113,6 +114,8 @@ impl Engine {
         }
         if let Some(member) = self.crew.get_mut(lease) {
             member.answered = true;
+            let lag = self.shared.clock.now().saturating_duration_since(member.since).as_secs_f64();
+            self.lag = if self.lag > 0.0 { (self.lag + lag) / 2.0 } else { lag };
             member.promised = take.until;
             if restart.is_some() || take.write_from != member.from {
                 // The whole came, whatever was asked for.

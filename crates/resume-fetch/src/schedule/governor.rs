@@ -1,4 +1,4 @@
-//! How many connections at once: one first, another while that makes the whole faster.
+//! How many connections at once: one first, more while that makes the whole faster.
 
 use std::time::{Duration, Instant};
 
@@ -20,18 +20,43 @@ pub(crate) struct Reading {
 
 /// Decides how many leases there may be.
 ///
-/// A trial: measure for a while with as many as there are, add one, measure again. It stays when the rate rose by a
-/// tenth; otherwise it goes, and is tried again only after a while that doubles.
+/// It begins like TCP: as long as the rate of the whole still rises from one glance to the next, nobody knows yet what
+/// the path carries, and the number grows with it. What came in that hurry has proved nothing: where there is time for
+/// it, half of it goes on trial, and comes back when it is missed. From then on, trials of one more: measure for a while
+/// with as many as there are, add one, measure again. It stays when the rate rose by a tenth; otherwise it goes, and the
+/// next trial comes after a while that doubles.
 #[derive(Debug)]
 pub(crate) struct Governor {
     connections: Connections,
     target: usize,
+    /// What the peer puts up with, as far as it has said so.
+    most: usize,
     /// No growth before this.
     not_before: Option<Instant>,
     pause: Duration,
-    /// What `target - 1` connections achieved, while the newest is on trial.
-    before: Option<f64>,
+    /// The rate may still be rising by itself.
+    hurry: Option<Hurry>,
+    /// Some are here only because the rate was rising when they came.
+    unproven: bool,
+    trial: Option<Trial>,
     window: Option<Window>,
+}
+
+/// Another number than before, until it is judged.
+#[derive(Clone, Copy, Debug)]
+struct Trial {
+    /// How many there were before, and what they achieved.
+    from: usize,
+    rate: f64,
+}
+
+/// How a download gets faster.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hurry {
+    /// The last glance, and what had been received by then.
+    last: Option<(Instant, u64)>,
+    /// The best rate between two of them, and when it was seen.
+    best: Option<(Instant, f64)>,
 }
 
 /// One measurement under way.
@@ -47,7 +72,17 @@ struct Window {
 impl Governor {
     pub(crate) fn new(connections: Connections) -> Self {
         let target = if connections.adaptive { 1 } else { connections.limit() };
-        Self { connections, target, not_before: None, pause: FIRST_PAUSE, before: None, window: None }
+        Self {
+            connections,
+            target,
+            most: connections.limit(),
+            not_before: None,
+            pause: FIRST_PAUSE,
+            hurry: Some(Hurry::default()),
+            unproven: false,
+            trial: None,
+            window: None,
+        }
     }
 
     /// Leases there may be at once.
@@ -55,11 +90,19 @@ impl Governor {
         self.target
     }
 
+    /// Leases that may go on with what they are at, though nothing new is asked for beyond [`Governor::target`].
+    pub(crate) fn most(&self) -> usize {
+        self.most.max(self.target)
+    }
+
     /// The peer does not want that many: one fewer than there were, and no more before `hint` or a while has passed.
     pub(crate) fn refused(&mut self, now: Instant, others: usize, hint: Option<Duration>) {
         let first = !self.holds(now);
         self.target = others.clamp(1, self.connections.limit());
-        self.before = None;
+        self.most = self.target;
+        self.hurry = None;
+        self.unproven = false;
+        self.trial = None;
         self.window = None;
         self.hold(now, hint.unwrap_or_default());
         // Several refused at the same time are one refusal.
@@ -72,21 +115,63 @@ impl Governor {
     /// The peer does not serve ranges: never more than one.
     pub(crate) fn one_only(&mut self) {
         self.connections = Connections::SEQUENTIAL;
-        self.target = 1;
+        (self.target, self.most) = (1, 1);
     }
 
     /// Takes a reading. Call it at [`Governor::TICK`] or more often.
     pub(crate) fn read(&mut self, reading: Reading) {
-        let Reading { now, received, flowing, .. } = reading;
         if !self.connections.adaptive {
-            return self.recover(now);
+            return self.recover(reading.now);
         }
-        if flowing == 0 {
+        if reading.flowing == 0 {
             self.window = None;
+            self.hurry = self.hurry.map(|_| Hurry::default());
             return;
         }
+        self.look(reading);
+        self.measure(reading);
+    }
+
+    /// A fixed number that the peer did not want is tried again, one by one.
+    fn recover(&mut self, now: Instant) {
+        if self.target < self.connections.limit() && !self.holds(now) {
+            self.target += 1;
+            self.hold(now, self.pause);
+        }
+    }
+
+    /// Lets the number grow with the rate.
+    fn look(&mut self, reading: Reading) {
+        let Some(hurry) = &mut self.hurry else { return };
+        let Reading { now, received, flowing, .. } = reading;
+        let (at, before) = *hurry.last.get_or_insert((now, received));
+        let elapsed = now.saturating_duration_since(at);
+        if elapsed < GLANCE {
+            return;
+        }
+        let rate = rate(received.saturating_sub(before), elapsed);
+        hurry.last = Some((now, received));
+        if hurry.best.is_none_or(|(_, best)| rate >= best * WORTH_IT) {
+            hurry.best = Some((now, rate));
+            if self.has_room(reading, rate) {
+                self.target = (self.target * GROWTH).min(self.connections.limit());
+                self.unproven = true;
+            }
+        } else if flowing < self.target {
+            // Who was called and has not come yet may still bring more.
+            hurry.best = hurry.best.map(|(_, best)| (now, best));
+        } else if hurry.best.is_some_and(|(at, _)| now.saturating_duration_since(at) >= CALM) {
+            self.hurry = None;
+        }
+    }
+
+    /// Measures with care, as long as the number stays the same.
+    fn measure(&mut self, reading: Reading) {
+        let Reading { now, received, flowing, .. } = reading;
+        let fewer = self.trial.is_some_and(|trial| trial.from > self.target);
         let window = match self.window {
-            Some(window) if window.flowing == flowing => window,
+            // Fewer than there were: they go one by one, and what is missed is missed from the first on.
+            Some(window) if window.flowing == flowing || fewer => window,
             _ => Window { flowing, from: now + SETTLE, base: None },
         };
         self.window = Some(window);
@@ -101,40 +186,60 @@ impl Governor {
             return;
         }
         self.window = None;
-        let rate = received.saturating_sub(base) as f64 / elapsed.as_secs_f64();
-        if flowing == self.target {
-            self.judge(reading, rate);
-        } else if self.before.is_some() && flowing + 1 == self.target {
+        let rate = rate(received.saturating_sub(base), elapsed);
+        match self.trial {
             // The newest has not come yet, or is gone again: this is what there is without it.
-            self.before = Some(rate);
+            Some(trial) if trial.from < self.target && flowing <= trial.from => {
+                self.trial = Some(Trial { rate, ..trial });
+            }
+            Some(trial) => self.judge(reading, rate, trial),
+            None if flowing <= self.target => self.go_on(reading, rate),
+            None => {}
         }
     }
 
-    /// A fixed number that the peer did not want is tried again, one by one.
-    fn recover(&mut self, now: Instant) {
-        if self.target < self.connections.limit() && !self.holds(now) {
-            self.target += 1;
-            self.hold(now, self.pause);
-        }
-    }
-
-    /// `rate` is what the connections there are achieve.
-    fn judge(&mut self, reading: Reading, rate: f64) {
-        if let Some(before) = self.before.take()
-            && rate < before * WORTH_IT
-        {
-            self.target = (self.target - 1).max(1);
+    /// `rate` is what the connections on trial achieve.
+    fn judge(&mut self, reading: Reading, rate: f64, trial: Trial) {
+        let Trial { from, rate: before } = trial;
+        if from < self.target {
+            self.trial = None;
+            if rate >= before * WORTH_IT {
+                return self.go_on(reading, rate);
+            }
+            self.target = from;
             self.hold(reading.now, self.pause);
             self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-            return;
+        } else if rate * WORTH_IT <= before {
+            // Whatever is missed has proved itself.
+            (self.target, self.trial, self.unproven) = (from, None, false);
+        } else if reading.flowing <= self.target {
+            self.trial = None;
+            self.unproven = self.target > 1;
+            self.hold(reading.now, self.pause);
+            self.go_on(reading, rate);
         }
-        let throttled = reading.limit.is_some_and(|limit| rate >= limit as f64 * FILLED);
-        let room = self.target < self.connections.limit() && !self.holds(reading.now);
-        // As long as nothing comes there is nothing to be compared.
-        if room && rate > 0.0 && !throttled && reading.missing >= WORTH_A_TRIAL {
-            self.before = Some(rate);
+    }
+
+    /// The next trial, if it is time for one beside those that achieve `rate`.
+    fn go_on(&mut self, reading: Reading, rate: f64) {
+        let lasts = reading.missing as f64 > rate * WORTH_PROVING;
+        let from = self.target;
+        if self.unproven && reading.flowing >= from && rate > 0.0 && lasts {
+            (self.hurry, self.trial) = (None, Some(Trial { from, rate }));
+            self.target = from / 2;
+        } else if !self.unproven && self.has_room(reading, rate) {
+            self.trial = Some(Trial { from, rate });
             self.target += 1;
         }
+    }
+
+    /// Whether another connection is worth a trial beside those that achieve `rate`.
+    fn has_room(&self, reading: Reading, rate: f64) -> bool {
+        let throttled = reading.limit.is_some_and(|limit| rate >= limit as f64 * FILLED);
+        let room = self.target < self.connections.limit() && !self.holds(reading.now);
+        // As long as nothing comes there is nothing to be compared, and what is done in a moment is not to be hurried.
+        let worth_it = reading.missing >= WORTH_A_TRIAL && reading.missing as f64 >= rate * WORTH_HURRYING;
+        room && rate > 0.0 && !throttled && worth_it
     }
 
     fn hold(&mut self, now: Instant, pause: Duration) {
@@ -147,19 +252,33 @@ impl Governor {
     }
 
     /// Longest time between two readings.
-    pub(crate) const TICK: Duration = Duration::from_millis(250);
+    pub(crate) const TICK: Duration = Duration::from_millis(50);
 }
 
+fn rate(bytes: u64, time: Duration) -> f64 {
+    bytes as f64 / time.as_secs_f64()
+}
+
+/// How far two glances are apart.
+const GLANCE: Duration = Duration::from_millis(50);
+/// By how much the number grows when the rate has.
+const GROWTH: usize = 4;
+/// A rate that has not risen for as long is what it is.
+const CALM: Duration = Duration::from_millis(500);
 /// How long connections get up to speed before they are measured.
 const SETTLE: Duration = Duration::from_millis(250);
-/// How long a measurement takes. With [`SETTLE`] it is what the first byte and the second connection are apart.
+/// How long a measurement takes.
 const MEASURE: Duration = Duration::from_millis(750);
-/// One more connection stays when it makes the whole this much faster.
+/// More connections stay when they make the whole this much faster.
 const WORTH_IT: f64 = 1.1;
 /// A rate limit counts as filled from this share on.
 const FILLED: f64 = 0.9;
 /// Fewer missing bytes are not worth another connection.
 const WORTH_A_TRIAL: u64 = 4 << 20;
+/// Nor are those that come within so many seconds at the present rate.
+const WORTH_HURRYING: f64 = 1.0;
+/// A download that goes on for longer, in seconds at the present rate, has time to find out whether fewer do as well.
+const WORTH_PROVING: f64 = 2.0;
 /// How long after a failed trial the next one comes, doubling up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(160);

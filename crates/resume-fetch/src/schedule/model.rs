@@ -94,6 +94,7 @@ impl Model {
             at: lease.at,
             priority: self.demand.priority_of(lease.at),
             rate: lease.rate,
+            pace: lease.rate,
             answered: lease.answered,
         });
         running.collect()
@@ -110,7 +111,10 @@ impl Model {
                 parked: &self.parked,
                 claims: &claims,
                 slots: self.slots,
+                most: self.slots,
                 rate: self.leases.iter().map(|lease| lease.rate).sum(),
+                lag: 0.0,
+                age: 0.0,
                 parallel: self.parallel,
             });
             let Some(picked) = picked else { return };

@@ -31,6 +31,8 @@ pub(crate) struct Running {
     pub(crate) priority: Option<Priority>,
     /// Bytes per second lately; 0 while unknown.
     pub(crate) rate: f64,
+    /// The same within the last moments.
+    pub(crate) pace: f64,
     /// Its answer was accepted.
     pub(crate) answered: bool,
 }
@@ -46,8 +48,14 @@ pub(crate) struct Scene<'a> {
     pub(crate) claims: &'a [Claim],
     /// Leases there may be at once.
     pub(crate) slots: usize,
+    /// More than so many have to go at once; those between may bring what they are at.
+    pub(crate) most: usize,
     /// Bytes per second of the whole download lately.
     pub(crate) rate: f64,
+    /// Seconds from a request to its answer lately; 0 while unknown.
+    pub(crate) lag: f64,
+    /// Seconds since the download began.
+    pub(crate) age: f64,
     /// More than one lease has been at work on this representation.
     pub(crate) parallel: bool,
 }
@@ -74,7 +82,7 @@ pub(crate) fn pick(scene: &Scene<'_>) -> Option<Pick> {
         return most_urgent(scene).map(|need| need.pick).or_else(|| split(scene));
     }
     let weakest = weakest(scene)?;
-    let surplus = scene.running.len() - leaving > scene.slots.max(1);
+    let surplus = scene.running.len() - leaving > scene.most.max(1);
     let outdone = leaving == 0 && {
         let claims = scene.claims.iter().filter(|claim| weakest.yields_to(claim, claim.priority));
         let mut needs = claims.filter_map(|claim| unserved(scene, claim));
@@ -176,6 +184,8 @@ struct Standing {
     priority: Option<Priority>,
     ahead: bool,
     ticket: u64,
+    /// It has brought nothing, and loses nothing.
+    unanswered: bool,
     left: u64,
 }
 
@@ -196,15 +206,16 @@ impl Standing {
             priority: best.map(|(priority, _)| priority),
             ahead: best.is_some_and(|(_, claim)| claim.ahead),
             ticket: best.map_or(0, |(_, claim)| claim.ticket),
+            unanswered: !running.answered,
             left: left(running, running.span.end),
         }
     }
 
     /// Orders leases by who has to go first: the greatest.
-    fn weakness(&self) -> (u8, bool, u64, u64) {
+    fn weakness(&self) -> (u8, bool, u64, bool, u64) {
         let class = self.priority.map_or(u8::MAX, |priority| priority as u8);
         let ticket = if self.priority == Some(Priority::Critical) { self.ticket } else { 0 };
-        (class, self.ahead, ticket, self.left)
+        (class, self.ahead, ticket, self.unanswered, self.left)
     }
 
     /// Whether this lease is to end for `claim`, whose missing bytes are as urgent as `priority`.
@@ -220,7 +231,8 @@ impl Standing {
     }
 }
 
-/// The lease that makes room first: the least urgent, and of several the one with the most left to do.
+/// The lease that makes room first: the least urgent, of several one that has not been answered yet, and of those the one
+/// with the most left to do.
 fn weakest(scene: &Scene<'_>) -> Option<Standing> {
     let running = scene.running.iter().filter(|running| running.at < running.span.end);
     running.map(|running| Standing::of(scene, running)).max_by_key(Standing::weakness)
@@ -239,14 +251,16 @@ fn split(scene: &Scene<'_>) -> Option<Pick> {
         let answered = scene.running.iter().filter(|running| running.answered && running.priority.is_some());
         answered.map(|running| (running, left(running, wanted.available_from(running.at))))
     };
-    let largest = leases().max_by_key(|(_, left)| *left).filter(|(_, left)| *left >= SPLIT_FROM);
+    let from = if scene.parallel { 2 * LEAST } else { SPLIT_FROM };
+    let largest = leases().max_by_key(|(_, left)| *left).filter(|(_, left)| *left >= from);
     // At the end of a download over several connections time counts, not bytes: nothing is to hang at 99 %.
+    let patience = TAIL_TIME.max(scene.lag * WORTH_ASKING);
     let drags = |(running, left): &(&Running, u64)| {
-        *left >= SPLIT_TAIL && running.rate > 0.0 && *left as f64 > running.rate * TAIL_TIME
+        *left >= SPLIT_TAIL && running.rate > 0.0 && *left as f64 > running.rate.min(running.pace) * patience
     };
     let small = wanted.iter().last().is_none_or(|run| run.end < ONE_REQUEST);
     let tail = || {
-        let time = |(running, left): &(&Running, u64)| *left as f64 / running.rate;
+        let time = |(running, left): &(&Running, u64)| *left as f64 / running.rate.min(running.pace);
         leases().filter(drags).max_by(|one, other| time(one).total_cmp(&time(other)))
     };
     let (running, left) = largest.or_else(|| if scene.parallel && !small { tail() } else { None })?;
@@ -260,16 +274,36 @@ fn split(scene: &Scene<'_>) -> Option<Pick> {
         let (claimant, priority) = (claim.claimant, claim.priority);
         return Some(Pick::Split { victim: running.id, range: head..running.span.end, claimant, priority });
     }
-    let range = running.at + left / 2..running.span.end;
+    let end = running.span.end;
+    let range = end.min(running.at.saturating_add(left)) - share(scene, running.id, left)..end;
     let priority = running.priority.unwrap_or(Priority::Low);
     Some(Pick::Split { victim: running.id, range, claimant: Claimant::BACKGROUND, priority })
 }
 
-/// A lease with at least this many bytes left is worth splitting.
+/// How many of its last bytes `victim`, which has `left` to go, gives up to an idle slot: what takes the others a share of
+/// the time so far. So who has just come gets little until it has shown what it can do, a long download does not need
+/// many requests, and towards the end the pieces get smaller again. A piece is asked for exactly, and its connection is
+/// good for the next one; only a lease that gives up bytes has asked for more than it brings, and loses its connection.
+fn share(scene: &Scene<'_>, victim: LeaseId, left: u64) -> u64 {
+    let others = scene.running.iter().filter(|other| other.id != victim && other.rate > 0.0);
+    let (count, sum) = others.fold((0u32, 0.0), |(count, sum), other| (count + 1, sum + other.rate));
+    let time = (scene.age * SHARE_OF_AGE).max(scene.lag * WORTH_ASKING);
+    let piece = (sum / f64::from(count.max(1)) * time) as u64;
+    let fair = left / (2 * scene.slots.max(1) as u64);
+    piece.min(fair).max(LEAST).min(left / 2)
+}
+
+/// What an idle slot takes lasts for this share of the time since the download began.
+const SHARE_OF_AGE: f64 = 0.25;
+/// An idle slot takes at least this, and leaves as much.
+const LEAST: u64 = 1 << 20;
+/// A piece is to take this many times as long as it takes to be answered.
+const WORTH_ASKING: f64 = 4.0;
+/// With at least this many bytes left one connection is not alone any more.
 const SPLIT_FROM: u64 = 4 << 20;
 /// At the tail of a parallel download, a lease that would go on for longer than [`TAIL_TIME`] is split down to this.
 const SPLIT_TAIL: u64 = 256 << 10;
-const TAIL_TIME: f64 = 4.0;
+const TAIL_TIME: f64 = 0.2;
 /// A file smaller than this is fetched by one request.
 const ONE_REQUEST: u64 = 1 << 20;
 /// A lease that is this close to a byte brings it sooner than a new request would.

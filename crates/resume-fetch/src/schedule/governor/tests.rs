@@ -44,6 +44,11 @@ impl Peer {
     }
 }
 
+/// A governor that is over its first hurry, with one connection.
+fn at_ease(limit: usize) -> Governor {
+    Governor { hurry: None, ..Governor::new(Connections::adaptive(limit)) }
+}
+
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -101,19 +106,22 @@ fn a_connection_stays_when_the_whole_is_a_tenth_faster_and_goes_when_it_is_not()
         (1_000_000, 1, "the peer is exhausted"),
         (600_000, 1, "two are slower than one"),
     ] {
-        let (mut peer, mut governor) = (Peer::new(), Governor::new(Connections::adaptive(2)));
         let rate = |connections| if connections == 1 { 1_000_000 } else { with_two };
+        let (mut peer, mut governor) = (Peer::new(), Governor::new(Connections::adaptive(2)));
+        peer.run(&mut governor, seconds(5), rate);
+        assert_eq!(governor.target(), expected, "in a hurry: {because}");
+        let (mut peer, mut governor) = (Peer::new(), at_ease(2));
         while governor.target() < 2 {
             peer.run(&mut governor, Governor::TICK, rate);
         }
         peer.run(&mut governor, seconds(2), rate);
-        assert_eq!(governor.target(), expected, "{because}");
+        assert_eq!(governor.target(), expected, "on trial: {because}");
     }
 }
 
 #[test]
 fn a_trial_that_failed_is_repeated_after_a_pause_that_doubles_up_to_a_bound() {
-    let (mut peer, mut governor) = (Peer::new(), Governor::new(Connections::adaptive(4)));
+    let (mut peer, mut governor) = (Peer::new(), at_ease(4));
     let mut trials = Vec::new();
     let (start, mut before) = (peer.now, 1);
     while peer.now - start < seconds(1000) {
@@ -132,24 +140,129 @@ fn a_trial_that_failed_is_repeated_after_a_pause_that_doubles_up_to_a_bound() {
 }
 
 #[test]
+fn while_the_rate_rises_the_number_grows_with_it_and_stops_at_the_limit() {
+    for (limit, expected) in [(2, vec![2, 2]), (4, vec![4, 4]), (8, vec![4, 8]), (16, vec![4, 16])] {
+        let (mut peer, mut governor) = (Peer::new(), Governor::new(Connections::adaptive(limit)));
+        let mut seen = Vec::new();
+        for rate in [MIB, 2 * MIB, 4 * MIB, 8 * MIB] {
+            let (before, flowing) = (governor.target(), 1);
+            peer.tick(&mut governor, flowing, rate);
+            if governor.target() != before || governor.target() == limit {
+                seen.push(governor.target());
+            }
+        }
+        seen.truncate(2);
+        assert_eq!(seen, expected, "at most {limit}");
+    }
+}
+
+#[test]
+fn a_rate_that_has_not_risen_for_half_a_second_ends_the_hurry() {
+    let (mut peer, mut governor) = (Peer::new(), Governor::new(Connections::adaptive(16)));
+    peer.run(&mut governor, Duration::from_millis(200), shared);
+    assert_eq!(governor.target(), 4, "nobody knew better at the first glance");
+    peer.run(&mut governor, Duration::from_millis(600), shared);
+    peer.run(&mut governor, Duration::from_millis(200), |_| 16 * MIB);
+    assert_eq!(governor.target(), 4, "what comes later is for a trial to find out");
+}
+
+#[test]
+fn the_hurry_is_not_over_before_those_who_were_called_have_come() {
+    let (mut peer, mut governor) = (Peer::new(), Governor::new(Connections::adaptive(16)));
+    for _ in 0..40 {
+        peer.tick(&mut governor, 1, MIB);
+    }
+    assert_eq!(governor.target(), 4, "three are under way to a peer that is far away");
+    for _ in 0..4 {
+        peer.tick(&mut governor, 4, 4 * MIB);
+    }
+    assert_eq!(governor.target(), 16);
+}
+
+#[test]
+fn what_comes_in_a_hurry_and_is_not_missed_goes_again_by_halves() {
+    let (mut peer, mut governor) = (Peer::new(), Governor::new(Connections::adaptive(16)));
+    let mut seen = vec![governor.target()];
+    for _ in 0..160 {
+        // A line that takes a moment to be filled, by however many.
+        peer.received += u64::from(seen.len() < 3) * peer.received;
+        peer.run(&mut governor, Governor::TICK, shared);
+        if seen.last() != Some(&governor.target()) {
+            seen.push(governor.target());
+        }
+    }
+    assert_eq!(seen[seen.len() - 1], 1, "{seen:?}");
+    assert!(seen.windows(2).skip(2).all(|pair| pair[1] == pair[0] / 2), "{seen:?}");
+}
+
+#[test]
+fn what_comes_in_a_hurry_and_is_missed_comes_back_and_stays() {
+    for limit in [2, 4, 8, 16] {
+        let (mut peer, mut governor) = (Peer::new(), Governor::new(Connections::adaptive(limit)));
+        let (mut least, mut low) = (limit, Duration::ZERO);
+        for tick in 0..2000 {
+            peer.run(&mut governor, Governor::TICK, each);
+            if tick > 100 {
+                least = least.min(governor.target());
+                low += if governor.target() < limit { Governor::TICK } else { Duration::ZERO };
+            }
+        }
+        assert_eq!((governor.target(), least), (limit, limit), "low for {low:?}");
+    }
+}
+
+#[test]
+fn what_is_done_in_a_moment_is_not_hurried_and_what_is_done_soon_proves_nothing() {
+    for (missing, expected, because) in [
+        (7 * MIB, 1, "less than a second"),
+        (9 * MIB, 4, "a second"),
+        (15 * MIB, 4, "less than two: no time to find out whether fewer do as well"),
+        (17 * MIB, 1, "more than that"),
+    ] {
+        let (mut peer, mut governor) = (Peer::new(), Governor::new(Connections::adaptive(4)));
+        peer.missing = missing;
+        peer.run(&mut governor, seconds(8), shared);
+        assert_eq!(governor.target(), expected, "{because}");
+    }
+}
+
+#[test]
+fn who_has_to_go_may_bring_what_it_is_at_unless_the_peer_said_no() {
+    let (mut peer, mut governor) = (Peer::new(), Governor::new(Connections::adaptive(4)));
+    peer.run(&mut governor, seconds(10), shared);
+    assert_eq!((governor.target(), governor.most()), (1, 4));
+    governor.refused(peer.now, 2, None);
+    assert_eq!((governor.target(), governor.most()), (2, 2));
+    governor.one_only();
+    assert_eq!((governor.target(), governor.most()), (1, 1));
+}
+
+#[test]
 fn a_filled_rate_limit_is_no_reason_for_another_connection() {
     for (limit, expected) in
         [(Some(8 * MIB), 1), (Some(4 * MIB), 1), (Some(80 * MIB), 2), (Some(0), 1), (None, 2)]
     {
-        let (mut peer, mut governor) = (Peer::new(), Governor::new(Connections::adaptive(2)));
-        peer.limit = limit;
-        peer.run(&mut governor, seconds(2), shared);
-        assert_eq!(governor.target(), expected, "limit {limit:?}");
+        for governor in [Governor::new(Connections::adaptive(2)), at_ease(2)] {
+            let (mut peer, mut governor, mut most) = (Peer::new(), governor, 1);
+            peer.limit = limit;
+            for _ in 0..40 {
+                peer.run(&mut governor, Governor::TICK, shared);
+                most = most.max(governor.target());
+            }
+            assert_eq!(most, expected, "limit {limit:?}");
+        }
     }
 }
 
 #[test]
 fn few_missing_bytes_are_not_worth_a_trial() {
     for (missing, expected) in [(0, 1), (4 * MIB - 1, 1), (4 * MIB, 2)] {
-        let (mut peer, mut governor) = (Peer::new(), Governor::new(Connections::adaptive(4)));
-        peer.missing = missing;
-        peer.run(&mut governor, seconds(2), each);
-        assert_eq!(governor.target(), expected, "{missing} bytes");
+        for governor in [Governor::new(Connections::adaptive(2)), at_ease(2)] {
+            let (mut peer, mut governor) = (Peer::new(), governor);
+            peer.missing = missing;
+            peer.run(&mut governor, seconds(2), |connections| each(connections) * 2);
+            assert_eq!(governor.target(), expected, "{missing} bytes");
+        }
     }
 }
 
@@ -238,15 +351,15 @@ fn a_peer_without_ranges_gets_one_connection_for_good() {
 
 #[test]
 fn a_newcomer_that_comes_late_is_compared_with_the_rate_just_before_it() {
-    let (mut peer, mut governor) = (Peer::new(), Governor::new(Connections::adaptive(2)));
+    let (mut peer, mut governor) = (Peer::new(), at_ease(2));
     while governor.target() < 2 {
         peer.tick(&mut governor, 1, 8 * MIB);
     }
     // There is nothing to split for a while, and the line has become slower.
-    for _ in 0..40 {
+    for _ in 0..200 {
         peer.tick(&mut governor, 1, MIB);
     }
-    for _ in 0..40 {
+    for _ in 0..200 {
         peer.tick(&mut governor, 2, 2 * MIB);
     }
     assert_eq!(governor.target(), 2, "it doubles the rate");
@@ -254,7 +367,7 @@ fn a_newcomer_that_comes_late_is_compared_with_the_rate_just_before_it() {
 
 #[test]
 fn connections_that_come_and_go_are_not_measured() {
-    let (mut peer, mut governor) = (Peer::new(), Governor::new(Connections::adaptive(4)));
+    let (mut peer, mut governor) = (Peer::new(), at_ease(4));
     for tick in 0..200 {
         peer.tick(&mut governor, 1 + tick % 2, MIB);
     }

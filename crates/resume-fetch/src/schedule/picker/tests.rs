@@ -21,6 +21,8 @@ struct Stage {
     running: Vec<Running>,
     slots: usize,
     parallel: bool,
+    lag: f64,
+    age: f64,
     next: u64,
 }
 
@@ -36,6 +38,8 @@ impl Stage {
             running: Vec::new(),
             slots,
             parallel: false,
+            lag: 0.0,
+            age: 0.0,
             next: 0,
         }
     }
@@ -55,7 +59,15 @@ impl Stage {
     fn lease(&mut self, span: Range<u64>) -> LeaseId {
         self.next += 1;
         let (id, at) = (LeaseId(self.next), span.start);
-        self.running.push(Running { id, span, at, priority: None, rate: 0.0, answered: true });
+        self.running.push(Running {
+            id,
+            span,
+            at,
+            priority: None,
+            rate: 0.0,
+            pace: f64::MAX,
+            answered: true,
+        });
         id
     }
 
@@ -73,7 +85,10 @@ impl Stage {
             parked: &self.parked,
             claims: &self.demand.claims(self.total, self.now),
             slots: self.slots,
+            most: self.slots,
             rate: 0.0,
+            lag: self.lag,
+            age: self.age,
             parallel: self.parallel,
         })
     }
@@ -423,34 +438,69 @@ fn an_aged_request_and_a_window_do_not_drive_each_other_out_in_the_same_instant(
 
 // C15, P57.
 #[test]
-fn a_lease_is_halved_from_four_mebibytes_on() {
-    for (left, expected) in
-        [(4 * MIB - 1, None), (4 * MIB, Some(2 * MIB..4 * MIB)), (4 * MIB + 1, Some(2 * MIB..4 * MIB + 1))]
-    {
-        for parallel in [false, true] {
-            let mut stage = Stage::of(left, Wanted::Whole, 2);
-            stage.parallel = parallel;
-            stage.lease(0..left);
-            let range = stage.look().map(|pick| match pick {
-                Pick::Split { range, .. } => range,
-                other => panic!("{other:?}"),
-            });
-            assert_eq!(range, expected, "{left} bytes");
-        }
+fn splitting_begins_with_four_mebibytes_and_goes_on_down_to_two() {
+    for (left, parallel, expected) in [
+        (4 * MIB - 1, false, None),
+        (4 * MIB, false, Some(3 * MIB..4 * MIB)),
+        (2 * MIB - 1, true, None),
+        (2 * MIB, true, Some(MIB..2 * MIB)),
+        (2 * MIB + 1, true, Some(MIB + 1..2 * MIB + 1)),
+        (8 * MIB, true, Some(7 * MIB..8 * MIB)),
+    ] {
+        let mut stage = Stage::of(left, Wanted::Whole, 2);
+        stage.parallel = parallel;
+        stage.lease(0..left);
+        let range = stage.look().map(|pick| match pick {
+            Pick::Split { range, .. } => range,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(range, expected, "{left} bytes");
     }
 }
 
 #[test]
-fn of_several_leases_the_one_with_most_left_is_halved_until_every_slot_is_at_work() {
+fn whoever_has_not_been_answered_makes_room_before_those_who_bring_something() {
+    let mut stage = Stage::of(100 * MIB, Wanted::Whole, 1);
+    stage.lease(0..98 * MIB);
+    let called = [stage.lease(98 * MIB..99 * MIB), stage.lease(99 * MIB..100 * MIB)];
+    called.iter().for_each(|id| stage.get(*id).answered = false);
+    for _ in called {
+        let Some(Pick::Preempt { victim }) = stage.look() else { panic!("there is one place") };
+        assert!(called.contains(&victim));
+        stage.running.retain(|running| running.id != victim);
+    }
+    assert_eq!(stage.look(), None);
+}
+
+#[test]
+fn a_piece_lasts_a_quarter_of_the_time_so_far_and_is_never_more_than_a_fair_share() {
+    for (slots, age, lag, expected, because) in [
+        (3, 0.0, 0.01, MIB, "who has just come gets the least"),
+        (3, 8.0, 0.01, 20 * MIB, "two seconds at 10 MiB/s"),
+        (3, 8.0, 1.0, 40 * MIB, "four times as long as an answer takes"),
+        (3, 800.0, 0.01, 1000 * MIB / 6, "half of a third of what is left"),
+        (16, 800.0, 0.01, 1000 * MIB / 32, "half of a sixteenth"),
+    ] {
+        let mut stage = Stage::of(1100 * MIB, Wanted::Whole, slots);
+        (stage.age, stage.lag) = (age, lag);
+        let (large, small) = (stage.lease(0..1000 * MIB), stage.lease(1000 * MIB..1100 * MIB));
+        stage.get(large).rate = 99.0 * MIB as f64;
+        stage.get(small).rate = 10.0 * MIB as f64;
+        let Some(Pick::Split { victim, range, .. }) = stage.look() else { panic!("{because}") };
+        assert_eq!((victim, range.end), (large, 1000 * MIB), "{because}");
+        assert_eq!(range.end - range.start, expected, "{because}");
+    }
+}
+
+#[test]
+fn of_several_leases_the_one_with_most_left_gives_pieces_until_every_slot_is_at_work() {
     let mut stage = Stage::of(100 * MIB, Wanted::Whole, 4);
-    let halves = [0..100 * MIB, 50 * MIB..100 * MIB, 25 * MIB..50 * MIB, 75 * MIB..100 * MIB];
-    let mut placed = stage.settle();
-    placed[2..].sort_by_key(|range| range.start);
-    assert_eq!(placed, halves);
-    stage.bring(10 * MIB);
+    let pieces = [0..100 * MIB, 99 * MIB..100 * MIB, 98 * MIB..99 * MIB, 97 * MIB..98 * MIB];
+    assert_eq!(stage.settle(), pieces);
+    stage.bring(MIB / 2);
     assert_eq!(stage.look(), None, "every slot is at work");
-    stage.bring(15 * MIB);
-    assert_eq!(stage.settle(), []);
+    stage.bring(MIB / 2);
+    assert_eq!(stage.settle(), [96 * MIB..97 * MIB, 95 * MIB..96 * MIB, 94 * MIB..95 * MIB]);
 }
 
 #[test]
@@ -471,25 +521,30 @@ fn a_lease_for_a_reader_is_split_inside_the_window_and_not_in_the_middle_of_the_
     stage.demand.read(0..1000 * MIB);
     stage.lease(0..1000 * MIB);
     let pick = stage.look();
-    assert!(matches!(&pick, Some(Pick::Split { range, .. }) if range.start == 2 * MIB), "{pick:?}");
+    assert!(matches!(&pick, Some(Pick::Split { range, .. }) if range.start == 3 * MIB), "{pick:?}");
 }
 
 // The tail: nothing hangs at 99 %.
 #[test]
 fn at_the_tail_the_lease_that_would_take_longest_is_split_and_not_the_one_with_most_bytes() {
     let rate = |mib_per_second: f64| mib_per_second * MIB as f64;
-    for (slow, parallel, expected, because) in [
-        (rate(0.01), true, true, "it would take minutes"),
-        (rate(0.01), false, false, "one connection all along: there was a reason"),
-        (rate(0.0), true, false, "nobody knows its rate"),
-        (rate(0.5), true, false, "two seconds are no matter"),
+    for (slow, pace, lag, parallel, expected, because) in [
+        (0.01, 9.9, 0.0, true, true, "it would take minutes"),
+        (0.01, 9.9, 0.0, false, false, "one connection all along: there was a reason"),
+        (0.0, 9.9, 0.0, true, false, "nobody knows its rate"),
+        (4.9, 9.9, 0.0, true, true, "more than the fifth of a second that a request is worth"),
+        (5.1, 9.9, 0.0, true, false, "less"),
+        (1.1, 9.9, 0.25, true, false, "the answer would come too late"),
+        (0.9, 9.9, 0.25, true, true, "it would come in time"),
+        (9.9, 0.01, 0.25, true, true, "it was fast, and has lost its speed"),
+        (9.9, 0.0, 0.25, true, true, "it stands still"),
     ] {
         let mut stage = Stage::of(100 * MIB, Wanted::Whole, 3);
-        stage.written.insert(0..96 * MIB);
-        stage.parallel = parallel;
-        let (fast, slow_one) = (stage.lease(96 * MIB..99 * MIB), stage.lease(99 * MIB..100 * MIB));
-        stage.get(fast).rate = rate(10.0);
-        stage.get(slow_one).rate = slow;
+        stage.written.insert(0..97 * MIB + 1);
+        (stage.parallel, stage.lag) = (parallel, lag);
+        let (fast, slow_one) = (stage.lease(97 * MIB + 1..99 * MIB), stage.lease(99 * MIB..100 * MIB));
+        stage.get(fast).rate = rate(100.0);
+        (stage.get(slow_one).rate, stage.get(slow_one).pace) = (rate(slow), rate(pace));
         let split = matches!(stage.look(), Some(Pick::Split { victim, .. }) if victim == slow_one);
         assert_eq!(split, expected, "{because}");
     }
