@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use sqlx::SqliteConnection;
-
 use crate::{
     Download, DownloadId, Registry, StorageError, Timestamp, WorkerError,
     registry::read_error,
     rows,
+    session::{Session, Through},
     writer::{Fault, refuse},
 };
 
@@ -59,7 +58,7 @@ impl Registry {
         self.write(move |db| {
             Box::pin(async move {
                 let query = sqlx::query(CLAIM).bind(owner).bind(now).bind(until).bind(exclude);
-                let row = query.fetch_optional(db).await?;
+                let row = query.maybe(db.last()).await?;
                 let download = row.as_ref().map(rows::download).transpose()?;
                 Ok(download.map(Claim::new))
             })
@@ -82,7 +81,7 @@ impl Registry {
             Box::pin(async move {
                 let query =
                     sqlx::query(CLAIM_ONE).bind(owner).bind(now).bind(until).bind(exclude).bind(id.get());
-                let row = query.fetch_optional(db).await?;
+                let row = query.maybe(db.last()).await?;
                 let download = row.as_ref().map(rows::download).transpose()?;
                 Ok(download.map(Claim::new))
             })
@@ -112,14 +111,14 @@ impl Registry {
     }
 }
 
-async fn renew(db: &mut SqliteConnection, fence: Fence, until: Timestamp) -> Result<(), Fault<WorkerError>> {
+async fn renew(db: &mut Session, fence: Fence, until: Timestamp) -> Result<(), Fault<WorkerError>> {
     let renewed = sqlx::query(RENEW)
         .bind(fence.id.get())
         .bind(rows::stored(fence.epoch)?)
         .bind(until.as_millis())
-        .execute(db)
+        .run(db)
         .await?;
-    if renewed.rows_affected() == 0 { Err(refuse(fence.refusal())) } else { Ok(()) }
+    if renewed == 0 { Err(refuse(fence.refusal())) } else { Ok(()) }
 }
 
 impl Fence {

@@ -1,10 +1,9 @@
 //! Putting downloads in line, and describing them once their peer answers.
 
-use sqlx::SqliteConnection;
-
 use crate::{
     Download, DownloadState, EnqueueError, Fence, Metadata, NewDownload, Registry, Timestamp, WorkerError,
     rows,
+    session::{Session, Through},
     step::{Possessions, conflict, held},
     writer::{Fault, refuse},
 };
@@ -37,21 +36,13 @@ impl Registry {
 }
 
 async fn insert(
-    db: &mut SqliteConnection,
+    db: &mut Session,
     new: &NewDownload,
     now: Timestamp,
 ) -> Result<Download, Fault<EnqueueError>> {
-    let wanted = Possessions {
-        target: new.target.as_deref(),
-        part: new.part.as_deref(),
-        item: new.peer.as_deref().zip(new.item.as_deref()),
-    };
-    if let Some(conflict) = conflict(db, wanted, None).await? {
-        return Err(refuse(conflict));
-    }
     let identity = rows::stored_identity(&new.identity)?;
     let state = if new.paused { DownloadState::Paused } else { DownloadState::Queued };
-    let row = sqlx::query(INSERT)
+    let inserted = sqlx::query(INSERT)
         .bind(new.peer.as_deref())
         .bind(new.item.as_deref())
         .bind(&new.url)
@@ -68,13 +59,35 @@ async fn insert(
         .bind(new.digests.sha256.as_ref().map(<[u8; 32]>::as_slice))
         .bind(new.digests.blake3.as_ref().map(<[u8; 32]>::as_slice))
         .bind(now.as_millis())
-        .fetch_one(db)
-        .await?;
-    Ok(rows::download(&row)?)
+        .one(db.last())
+        .await;
+    match inserted {
+        Ok(row) => Ok(rows::download(&row)?),
+        Err(error) => Err(explain(db, new, error).await?),
+    }
+}
+
+/// Tells what stands in the way of a row. Mostly nothing does, so this is asked when a unique index has said no.
+async fn explain(
+    db: &mut Session,
+    new: &NewDownload,
+    error: sqlx::Error,
+) -> Result<Fault<EnqueueError>, sqlx::Error> {
+    if error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation) {
+        let wanted = Possessions {
+            target: new.target.as_deref(),
+            part: new.part.as_deref(),
+            item: new.peer.as_deref().zip(new.item.as_deref()),
+        };
+        if let Some(conflict) = conflict(db, wanted, None).await? {
+            return Ok(refuse(conflict));
+        }
+    }
+    Ok(error.into())
 }
 
 async fn describe(
-    db: &mut SqliteConnection,
+    db: &mut Session,
     fence: Fence,
     metadata: &Metadata,
     now: Timestamp,
@@ -95,7 +108,7 @@ async fn describe(
         .bind(rows::maybe_stored(total.map(|total| total.bytes))?)
         .bind(total.map(|total| total.source.as_str()))
         .bind(now.as_millis())
-        .fetch_one(db)
+        .one(db)
         .await?;
     Ok(rows::download(&row)?)
 }

@@ -5,15 +5,14 @@
 
 use std::ops::Range;
 
-use sqlx::SqliteConnection;
-
 use crate::{
     Download, DownloadId, Event, Fence, Identity, IllegalTransition, Layout, Registry, Restart, StorageError,
     Timestamp, WorkerError,
-    ranges::{load_ranges, out_of_bounds},
+    ranges::{LOAD, out_of_bounds},
     registry::read_error,
     rows,
-    step::{find, held},
+    session::{Session, Through},
+    step::{FIND, held},
     writer::{Fault, refuse},
 };
 
@@ -32,13 +31,19 @@ pub struct ResumePoint {
 }
 
 impl Registry {
-    /// Returns the identity, the layout and the durable ranges of a download, as of one moment; `None` if there is no such row.
-    pub async fn resume_point(&self, id: DownloadId) -> Result<Option<ResumePoint>, StorageError> {
-        let mut db = self.readers().begin().await.map_err(read_error)?;
-        let Some(row) = find(&mut db, id).await.map_err(read_error)? else { return Ok(None) };
-        let ranges = load_ranges(&mut db, id).await.map_err(read_error)?;
+    async fn point(&self, id: DownloadId) -> Result<Option<ResumePoint>, sqlx::Error> {
+        let mut db = self.readers().begin().await?;
+        let row = sqlx::query(FIND).bind(id.get()).fetch_optional(&mut *db).await?;
+        let Some(row) = row.as_ref().map(rows::download).transpose()? else { return Ok(None) };
+        let ranges = sqlx::query(LOAD).bind(id.get()).fetch_all(&mut *db).await?;
+        let ranges = ranges.iter().map(rows::range).collect::<Result<_, _>>()?;
         let Download { generation, identity, layout, .. } = row;
         Ok(Some(ResumePoint { generation, identity, layout, ranges }))
+    }
+
+    /// Returns the identity, the layout and the durable ranges of a download, as of one moment; `None` if there is no such row.
+    pub async fn resume_point(&self, id: DownloadId) -> Result<Option<ResumePoint>, StorageError> {
+        self.point(id).await.map_err(read_error)
     }
 
     /// Starts a generation from zero and returns its number: no byte of the one before counts any more, and its part
@@ -84,7 +89,7 @@ impl Registry {
 }
 
 async fn begin_generation(
-    db: &mut SqliteConnection,
+    db: &mut Session,
     fence: Fence,
     identity: &Identity,
     restart: Option<&Restart>,
@@ -102,10 +107,7 @@ async fn begin_generation(
         }
     }
     let identity = rows::stored_identity(identity)?;
-    sqlx::query("DELETE FROM download_range WHERE download_id = ?1")
-        .bind(row.id.get())
-        .execute(&mut *db)
-        .await?;
+    sqlx::query("DELETE FROM download_range WHERE download_id = ?1").bind(row.id.get()).run(db).await?;
     // Only a restart is an event: the statements differ in whether they name the state.
     let statement = if restart.is_some() { RESTART } else { BEGIN };
     let changed = sqlx::query(statement)
@@ -117,13 +119,13 @@ async fn begin_generation(
         .bind(now.as_millis())
         .bind(restart.map(|restart| restart.reason.as_str()))
         .bind(rows::maybe_stored(restart.map(|restart| restart.discarded))?)
-        .fetch_one(db)
+        .one(db)
         .await?;
     Ok(rows::number(&changed, "generation")?)
 }
 
 async fn adopt(
-    db: &mut SqliteConnection,
+    db: &mut Session,
     fence: Fence,
     generation: u64,
     identity: &Identity,
@@ -153,14 +155,14 @@ async fn adopt(
         .bind(identity.source)
         .bind(identity.validator)
         .bind(now.as_millis())
-        .execute(db)
+        .run(db)
         .await?;
     Ok(())
 }
 
 /// Reads the row a worker holds, if it is still at the generation the worker writes for.
 pub(crate) async fn held_at(
-    db: &mut SqliteConnection,
+    db: &mut Session,
     fence: Fence,
     generation: u64,
 ) -> Result<Download, Fault<WorkerError>> {

@@ -26,7 +26,7 @@ impl Inspection {
     /// [`OpenError`], with the path; [`OpenError::Missing`] where there is none, for none is made.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = open::absolute(path.as_ref())?;
-        let open::Found::Registry { schema } = open::inspect(&path, BUSY).await? else {
+        let open::Found::Registry { schema } = open::inspect(&path, BUSY, false).await? else {
             return Err(OpenError::Missing { path });
         };
         // Looked at before the first page is read: a later look would miss what came in between.
@@ -111,7 +111,7 @@ impl Inspection {
         if self.place.names(copy) {
             return Err(refused("a copy cannot replace its original"));
         }
-        match open::inspect(copy, BUSY).await {
+        match open::inspect(copy, BUSY, false).await {
             Ok(_) => Ok(()),
             Err(_) => Err(refused("it exists and is no backup")),
         }

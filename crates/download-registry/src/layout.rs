@@ -6,9 +6,13 @@
 
 use std::{fmt, str::FromStr};
 
-use sqlx::SqliteConnection;
-
-use crate::{Fence, Registry, Timestamp, UnknownWord, WorkerError, generation::held_at, rows, writer::Fault};
+use crate::{
+    Fence, Registry, Timestamp, UnknownWord, WorkerError,
+    generation::held_at,
+    rows,
+    session::{Session, Through},
+    writer::Fault,
+};
 
 /// How the written bytes lie in the part file of a generation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -36,7 +40,7 @@ impl Registry {
 }
 
 async fn scatter(
-    db: &mut SqliteConnection,
+    db: &mut Session,
     fence: Fence,
     generation: u64,
     now: Timestamp,
@@ -49,7 +53,7 @@ async fn scatter(
         .bind(row.id.get())
         .bind(rows::stored(fence.epoch())?)
         .bind(now.as_millis())
-        .execute(db)
+        .run(db)
         .await?;
     Ok(())
 }

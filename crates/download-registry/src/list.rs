@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::{
     Cursor, CursorError, Download, DownloadId, DownloadState, Registry, StorageError, UnknownWord,
-    registry::read_error, rows, step::find,
+    registry::read_error, rows, step::FIND,
 };
 
 /// Which downloads to list, and in which order.
@@ -71,8 +71,9 @@ pub enum ListError {
 impl Registry {
     /// Returns one row, or `None` if there is no such download.
     pub async fn get(&self, id: DownloadId) -> Result<Option<Download>, StorageError> {
-        let mut db = self.readers().acquire().await.map_err(read_error)?;
-        find(&mut db, id).await.map_err(read_error)
+        let query = sqlx::query(FIND).bind(id.get());
+        let row = query.fetch_optional(self.readers()).await.map_err(read_error)?;
+        row.as_ref().map(rows::download).transpose().map_err(read_error)
     }
 
     /// Returns the latest row that fetched this item of this peer, whatever became of it.
@@ -83,8 +84,6 @@ impl Registry {
     }
 
     /// Returns the latest row that was queued for this URL and not for an item of a peer, whatever became of it.
-    ///
-    /// There is no index: rows are read from the latest back until one fits.
     pub async fn latest_for_url(&self, url: &str) -> Result<Option<Download>, StorageError> {
         let row =
             sqlx::query(LATEST_FOR_URL).bind(url).fetch_optional(self.readers()).await.map_err(read_error)?;
@@ -106,7 +105,7 @@ impl Registry {
         if query.cursor.as_ref().is_some_and(|cursor| cursor.sort() != query.sort) {
             return Err(CursorError.into());
         }
-        let limit = if query.limit == 0 { DEFAULT_LIMIT } else { query.limit.min(MAX_LIMIT) };
+        let limit = page_length(query);
         let mut statement = select(query);
         // One more than asked shows whether there is a next page.
         statement.push(" LIMIT ").push_bind(limit + 1);
@@ -131,10 +130,17 @@ impl Registry {
     }
 }
 
+/// Rows on a page.
+fn page_length(query: &ListQuery) -> u32 {
+    if query.limit == 0 { DEFAULT_LIMIT } else { query.limit.min(MAX_LIMIT) }
+}
+
 /// Puts a statement together from constants; everything a caller said is bound.
 pub(crate) fn select(query: &ListQuery) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new("SELECT * FROM download WHERE true");
-    if !query.states.is_empty() {
+    if let Some(states) = merged(query) {
+        push_merged(&mut sql, query, states);
+    } else if !query.states.is_empty() {
         sql.push(" AND state IN (");
         let mut states = sql.separated(", ");
         for state in &query.states {
@@ -175,6 +181,28 @@ pub(crate) fn select(query: &ListQuery) -> QueryBuilder<Sqlite> {
         sql.push(", id").push(order(id_descending));
     }
     sql
+}
+
+/// Several states by number: an index has the rows of each in that order, so the page is put together from the first
+/// rows of each, however many rows are in other states. For a filter that could reject these, that would not do.
+fn merged(query: &ListQuery) -> Option<&[DownloadState]> {
+    let by_number = matches!(query.sort, Sort::Newest | Sort::Oldest);
+    (by_number && query.states.len() > 1 && query.peer.is_none() && query.text.is_none())
+        .then_some(&query.states)
+}
+
+fn push_merged(sql: &mut QueryBuilder<Sqlite>, query: &ListQuery, states: &[DownloadState]) {
+    let (after, order) = if query.sort == Sort::Newest { (" < ", " DESC") } else { (" > ", " ASC") };
+    sql.push(" AND id IN (");
+    for (n, state) in states.iter().enumerate() {
+        sql.push(if n == 0 { "" } else { " UNION ALL " });
+        sql.push("SELECT id FROM (SELECT id FROM download WHERE state = ").push_bind(state.as_str());
+        if let Some(cursor) = &query.cursor {
+            sql.push(" AND id").push(after).push_bind(cursor.id());
+        }
+        sql.push(" ORDER BY id").push(order).push(" LIMIT ").push_bind(page_length(query) + 1).push(")");
+    }
+    sql.push(")");
 }
 
 /// Finds `text` anywhere, taking its wildcards as what they are.
@@ -245,7 +273,7 @@ pub(crate) const LATEST_FOR_URL: &str =
 pub(crate) const LATEST_FOR_TARGET: &str =
     "SELECT * FROM download WHERE target = ?1 ORDER BY id DESC LIMIT 1";
 
-pub(crate) const COUNTS: &str = "SELECT state, count(*) AS n FROM download GROUP BY state";
+pub(crate) const COUNTS: &str = "SELECT state, n FROM state_count";
 
 const DEFAULT_LIMIT: u32 = 100;
 const MAX_LIMIT: u32 = 1_000;

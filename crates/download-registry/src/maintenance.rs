@@ -8,6 +8,8 @@ use crate::{
     OpenError, Registry, StorageError, open,
     registry::{connect_options, read_error},
     schema,
+    session::Through,
+    soundness::{self, Moment},
 };
 
 impl Registry {
@@ -35,8 +37,8 @@ impl Registry {
     pub async fn tidy(&self) -> Result<(), StorageError> {
         self.write(|db| {
             Box::pin(async move {
-                sqlx::query("PRAGMA incremental_vacuum(1000)").fetch_all(&mut *db).await?;
-                sqlx::query("PRAGMA optimize").execute(db).await?;
+                sqlx::query("PRAGMA incremental_vacuum(1000)").run(db).await?;
+                sqlx::query("PRAGMA optimize").run(db).await?;
                 Ok(())
             })
         })
@@ -45,6 +47,7 @@ impl Registry {
         let mut db = connect_options(self.path(), FOLD_BUSY).connect().await.map_err(read_error)?;
         let folded = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_all(&mut db).await;
         db.close().await.map_err(read_error)?;
+        soundness::note(self.path(), Moment::InUse);
         folded.map(drop).map_err(read_error)
     }
 
@@ -76,6 +79,7 @@ pub(crate) async fn contradictions(db: &SqlitePool) -> Result<Vec<String>, Stora
     for (count, what) in [
         (DRIFT, "downloads count other bytes than their ranges"),
         (ASTRAY, "downloads have another address than their first source"),
+        (MISCOUNTED, "states count other downloads than there are"),
     ] {
         let found: i64 = sqlx::query_scalar(count).fetch_one(db).await.map_err(read_error)?;
         if found > 0 {
@@ -94,6 +98,11 @@ const DRIFT: &str = "
 const ASTRAY: &str = "
     SELECT count(*) FROM download
     WHERE url IS NOT (SELECT url FROM source WHERE download_id = download.id ORDER BY n LIMIT 1)";
+
+const MISCOUNTED: &str = "
+    SELECT count(*) FROM download_state AS word
+    WHERE coalesce((SELECT n FROM state_count WHERE state = word.name), 0)
+        <> (SELECT count(*) FROM download WHERE state = word.name)";
 
 /// Folding the log is housekeeping: whoever has something to do goes first.
 const FOLD_BUSY: Duration = Duration::from_secs(1);

@@ -3,10 +3,9 @@
 //! An order takes effect at once. A worker that was busy with the row learns it from its next write, which is refused;
 //! who wants its last bytes recorded stops it first.
 
-use sqlx::SqliteConnection;
-
 use crate::{
     Download, DownloadId, Event, OperatorError, Priority, Problem, Registry, StorageError, Timestamp, rows,
+    session::{Session, Through},
     step::{Step, conflict, find, possessions},
     writer::{Fault, refuse},
 };
@@ -72,7 +71,7 @@ impl Registry {
         self.write(move |db| {
             Box::pin(async move {
                 let row = existing(db, id).await?;
-                sqlx::query("DELETE FROM download WHERE id = ?1").bind(id.get()).execute(db).await?;
+                sqlx::query("DELETE FROM download WHERE id = ?1").bind(id.get()).run(db).await?;
                 Ok(row)
             })
         })
@@ -86,7 +85,7 @@ impl Registry {
         self.write(move |db| {
             Box::pin(async move {
                 let query = sqlx::query(HURRY).bind(peer).bind(kind).bind(now.as_millis());
-                Ok(query.execute(db).await?.rows_affected())
+                Ok(query.run(db).await?)
             })
         })
         .await
@@ -198,7 +197,7 @@ impl Registry {
                 sqlx::query("UPDATE download SET import_state = ?2 WHERE id = ?1")
                     .bind(id.get())
                     .bind(&note)
-                    .execute(db)
+                    .run(db)
                     .await?;
                 row.import_state = Some(note);
                 Ok(row)
@@ -220,7 +219,7 @@ impl Registry {
         self.write(move |db| {
             Box::pin(async move {
                 let query = sqlx::query(statement).bind(id.get()).bind(value).bind(now.as_millis());
-                let row = query.fetch_optional(db).await?;
+                let row = query.maybe(db).await?;
                 let row = row.as_ref().map(rows::download).transpose()?;
                 row.ok_or_else(|| refuse(OperatorError::NotFound(id)))
             })
@@ -231,7 +230,7 @@ impl Registry {
 
 /// Puts a row that was not live back in line, unless its place was taken.
 pub(crate) async fn come_back(
-    db: &mut SqliteConnection,
+    db: &mut Session,
     row: &Download,
     event: Event,
     now: Timestamp,
@@ -244,26 +243,19 @@ pub(crate) async fn come_back(
     Step::new(event).attempts(0, row.durable).take(db, row, now).await
 }
 
-async fn cancel(
-    db: &mut SqliteConnection,
-    id: DownloadId,
-    now: Timestamp,
-) -> Result<Download, Fault<OperatorError>> {
+async fn cancel(db: &mut Session, id: DownloadId, now: Timestamp) -> Result<Download, Fault<OperatorError>> {
     let row = existing(db, id).await?;
     let _: Download = Step::new(Event::Cancelled).take::<OperatorError>(db, &row, now).await?;
     // First the record, then the file: a row must not claim bytes that are about to go.
-    sqlx::query("DELETE FROM download_range WHERE download_id = ?1").bind(id.get()).execute(&mut *db).await?;
+    sqlx::query("DELETE FROM download_range WHERE download_id = ?1").bind(id.get()).run(db).await?;
     let row = sqlx::query("UPDATE download SET durable = 0, attempts_mark = 0 WHERE id = ?1 RETURNING *")
         .bind(id.get())
-        .fetch_one(db)
+        .one(db)
         .await?;
     Ok(rows::download(&row)?)
 }
 
-pub(crate) async fn existing(
-    db: &mut SqliteConnection,
-    id: DownloadId,
-) -> Result<Download, Fault<OperatorError>> {
+pub(crate) async fn existing(db: &mut Session, id: DownloadId) -> Result<Download, Fault<OperatorError>> {
     find(db, id).await?.ok_or_else(|| refuse(OperatorError::NotFound(id)))
 }
 

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use crate::{
     Cursor, DownloadState, ListQuery, NewDownload, Registry, Sort, StorageError, Timestamp, claim, history,
-    list, operator, parts, ranges, recovery, retention, sources, step,
+    list, operator, parts, ranges, recording, recovery, retention, session::Through, sources, step,
 };
 
 /// Statements, and what must be in the plan of each.
@@ -36,10 +36,6 @@ const STATEMENTS: &[(&str, &[&str])] = &[
     ),
     (ranges::LOAD, &["SEARCH download_range USING PRIMARY KEY (download_id=?)"]),
     (
-        ranges::TAKE_TOUCHING,
-        &["SEARCH download_range USING PRIMARY KEY (download_id=? AND start_at>? AND start_at<?)"],
-    ),
-    (
         ranges::TAKE_OVERLAPPING,
         &["SEARCH download_range USING PRIMARY KEY (download_id=? AND start_at>? AND start_at<?)"],
     ),
@@ -53,8 +49,24 @@ const STATEMENTS: &[(&str, &[&str])] = &[
     (history::AFTER, &["SEARCH transition USING INTEGER PRIMARY KEY (rowid>?)"]),
     (list::LATEST_FOR_ITEM, &["SEARCH download USING INDEX download_by_item (peer=? AND item=?)"]),
     (list::LATEST_FOR_TARGET, &["SEARCH download USING INDEX download_by_target (target=?)"]),
-    (parts::PARTS, &["SEARCH download USING INDEX download_by_state (state=?)"]),
-    (list::COUNTS, &["SCAN download USING COVERING INDEX download_by_state"]),
+    (parts::BEGUN, &["SCAN download USING INDEX download_begun"]),
+    (parts::AT, &["SEARCH download USING INDEX download_by_part (part=? AND state=?)"]),
+    (
+        parts::OUTSIDE,
+        &[
+            "SEARCH download USING INDEX download_by_part (part<?)",
+            "SEARCH download USING INDEX download_by_part (part>?)",
+        ],
+    ),
+    (list::COUNTS, &["SCAN state_count"]),
+    (list::LATEST_FOR_URL, &["SEARCH download USING INDEX download_by_url (url=?)"]),
+    (recording::LOOK_ROWS, &["SEARCH download USING INTEGER PRIMARY KEY (rowid=?)"]),
+    (
+        recording::LOOK_RANGES,
+        &["SEARCH stored USING PRIMARY KEY (download_id=? AND start_at>? AND start_at<?)"],
+    ),
+    (recording::GO, &["SEARCH download_range USING PRIMARY KEY (download_id=? AND start_at=?)"]),
+    (recording::GROW, &["SEARCH download USING INTEGER PRIMARY KEY (rowid=?)"]),
     ("SELECT * FROM download WHERE id = ?1", &["SEARCH download USING INTEGER PRIMARY KEY (rowid=?)"]),
 ];
 
@@ -122,6 +134,37 @@ async fn every_page_of_every_order_begins_in_an_index_and_sorts_nothing() {
     }
 }
 
+#[tokio::test]
+async fn a_page_of_several_states_or_of_one_peer_passes_no_row_of_another() {
+    let (_dir, registry) = open().await;
+    let new = NewDownload { url: "https://example.org/".to_owned(), ..NewDownload::default() };
+    let row = registry.enqueue(&new, Timestamp::from_millis(0)).await.unwrap();
+    for knowledge in ["empty", "full"] {
+        if knowledge == "full" {
+            fill(&registry).await.unwrap();
+        }
+        for sort in [Sort::Newest, Sort::Oldest] {
+            for cursor in [None, Some(Cursor::after(sort, &row))] {
+                let states = vec![DownloadState::Failed, DownloadState::Queued];
+                let query = ListQuery { states, sort, cursor: cursor.clone(), ..ListQuery::default() };
+                let plan = page_plan(&registry, query).await;
+                let found = |step: &str| plan.iter().filter(|line| line.contains(step)).count();
+                assert_eq!(found("download_by_state (state=?"), 2, "{knowledge}: {plan:#?}");
+                assert_eq!(found("INTEGER PRIMARY KEY (rowid=?"), 1, "{knowledge}: {plan:#?}");
+                assert_eq!(found("SCAN download"), 0, "{knowledge}: {plan:#?}");
+
+                let peer = Some("peer 1".to_owned());
+                let plan =
+                    page_plan(&registry, ListQuery { peer, sort, cursor, ..ListQuery::default() }).await;
+                assert!(
+                    plan.len() == 1 && plan[0].contains("INDEX download_by_peer (peer=?"),
+                    "{knowledge}: {plan:?}"
+                );
+            }
+        }
+    }
+}
+
 async fn open() -> (tempfile::TempDir, Registry) {
     let dir = tempfile::tempdir().unwrap();
     let registry = Registry::open(dir.path().join("registry.db"), &Default::default()).await.unwrap();
@@ -145,7 +188,7 @@ async fn fill(registry: &Registry) -> Result<(), StorageError> {
     registry
         .write(|db| {
             Box::pin(async move {
-                sqlx::raw_sql(FILL).execute(db).await?;
+                sqlx::query(FILL).run(db).await?;
                 Ok(())
             })
         })

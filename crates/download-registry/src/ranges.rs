@@ -4,13 +4,13 @@
 
 use std::ops::Range;
 
-use sqlx::SqliteConnection;
-
 use crate::{
     Download, DownloadId, DownloadState, Event, Fence, Registry, StorageError, Timestamp, WorkerError,
     generation::held_at,
+    recording::Recording,
     registry::read_error,
     rows,
+    session::{Session, Through},
     step::Step,
     writer::{Fault, refuse},
 };
@@ -18,8 +18,8 @@ use crate::{
 impl Registry {
     /// Returns the durable ranges of a download in order, merged; empty if there is no such row.
     pub async fn ranges(&self, id: DownloadId) -> Result<Vec<Range<u64>>, StorageError> {
-        let mut db = self.readers().acquire().await.map_err(read_error)?;
-        load_ranges(&mut db, id).await.map_err(read_error)
+        let rows = sqlx::query(LOAD).bind(id.get()).fetch_all(self.readers()).await.map_err(read_error)?;
+        rows.iter().map(rows::range).collect::<Result<_, _>>().map_err(read_error)
     }
 
     /// Records ranges that were written **and synced**, and returns how many bytes are durable now.
@@ -37,7 +37,7 @@ impl Registry {
         now: Timestamp,
     ) -> Result<u64, WorkerError> {
         let (fence, ranges) = (*fence, ranges.to_vec());
-        self.write(move |db| Box::pin(async move { record(db, fence, generation, &ranges, now).await })).await
+        self.send(|reply| Recording::new(fence, generation, ranges, now, reply)).await
     }
 
     /// Takes ranges back whose bytes proved unreadable or wrong, and returns how many bytes are durable now.
@@ -57,53 +57,8 @@ impl Registry {
     }
 }
 
-async fn record(
-    db: &mut SqliteConnection,
-    fence: Fence,
-    generation: u64,
-    ranges: &[Range<u64>],
-    now: Timestamp,
-) -> Result<u64, Fault<WorkerError>> {
-    let row = held_at(db, fence, generation).await?;
-    let total = row.identity.total.map(|total| total.bytes);
-    let misplaced = |range: &&Range<u64>| range.is_empty() || total.is_some_and(|total| range.end > total);
-    if let Some(range) = ranges.iter().find(misplaced) {
-        return Err(out_of_bounds(range, total));
-    }
-    let mut grown = 0;
-    for range in ranges {
-        grown += union(db, row.id, range).await?;
-    }
-    let durable = row.durable + grown;
-    sqlx::query(RECORD)
-        .bind(row.id.get())
-        .bind(rows::stored(fence.epoch())?)
-        .bind(rows::stored(durable)?)
-        .bind(now.as_millis())
-        .execute(db)
-        .await?;
-    Ok(durable)
-}
-
-/// Adds one range to those recorded and returns how many bytes that added.
-async fn union(
-    db: &mut SqliteConnection,
-    id: DownloadId,
-    range: &Range<u64>,
-) -> Result<u64, Fault<WorkerError>> {
-    let touching = take_out(db, TAKE_TOUCHING, id, range).await?;
-    let mut hull = range.clone();
-    let mut before = 0;
-    for old in touching {
-        before += old.end - old.start;
-        hull = hull.start.min(old.start)..hull.end.max(old.end);
-    }
-    put_in(db, id, &hull).await?;
-    Ok((hull.end - hull.start) - before)
-}
-
 async fn subtract(
-    db: &mut SqliteConnection,
+    db: &mut Session,
     fence: Fence,
     generation: u64,
     ranges: &[Range<u64>],
@@ -130,18 +85,14 @@ async fn subtract(
         .bind(rows::stored(fence.epoch())?)
         .bind(rows::stored(durable)?)
         .bind(now.as_millis())
-        .execute(db)
+        .run(db)
         .await?;
     Ok(durable)
 }
 
 /// Takes one range out of those recorded and returns how many bytes that removed.
-async fn cut(
-    db: &mut SqliteConnection,
-    id: DownloadId,
-    range: &Range<u64>,
-) -> Result<u64, Fault<WorkerError>> {
-    let overlapping = take_out(db, TAKE_OVERLAPPING, id, range).await?;
+async fn cut(db: &mut Session, id: DownloadId, range: &Range<u64>) -> Result<u64, Fault<WorkerError>> {
+    let overlapping = take_out(db, id, range).await?;
     let mut lost = 0;
     for old in overlapping {
         lost += old.end.min(range.end) - old.start.max(range.start);
@@ -155,40 +106,32 @@ async fn cut(
 }
 
 async fn take_out(
-    db: &mut SqliteConnection,
-    statement: &'static str,
+    db: &mut Session,
     id: DownloadId,
     range: &Range<u64>,
 ) -> Result<Vec<Range<u64>>, Fault<WorkerError>> {
-    let rows = sqlx::query(statement)
+    let rows = sqlx::query(TAKE_OVERLAPPING)
         .bind(id.get())
         .bind(rows::stored(range.start)?)
         .bind(rows::stored(range.end)?)
-        .fetch_all(db)
+        .all(db)
         .await?;
     Ok(rows.iter().map(rows::range).collect::<Result<_, _>>()?)
 }
 
-async fn put_in(
-    db: &mut SqliteConnection,
-    id: DownloadId,
-    range: &Range<u64>,
-) -> Result<(), Fault<WorkerError>> {
+async fn put_in(db: &mut Session, id: DownloadId, range: &Range<u64>) -> Result<(), Fault<WorkerError>> {
     sqlx::query("INSERT INTO download_range (download_id, start_at, end_at) VALUES (?1, ?2, ?3)")
         .bind(id.get())
         .bind(rows::stored(range.start)?)
         .bind(rows::stored(range.end)?)
-        .execute(db)
+        .run(db)
         .await?;
     Ok(())
 }
 
 /// Reads the ranges of a download in order.
-pub(crate) async fn load_ranges(
-    db: &mut SqliteConnection,
-    id: DownloadId,
-) -> Result<Vec<Range<u64>>, sqlx::Error> {
-    let rows = sqlx::query(LOAD).bind(id.get()).fetch_all(db).await?;
+pub(crate) async fn load_ranges(db: &mut Session, id: DownloadId) -> Result<Vec<Range<u64>>, sqlx::Error> {
+    let rows = sqlx::query(LOAD).bind(id.get()).all(db).await?;
     rows.iter().map(rows::range).collect()
 }
 
@@ -196,10 +139,6 @@ pub(crate) async fn load_ranges(
 pub(crate) fn out_of_bounds(range: &Range<u64>, total: Option<u64>) -> Fault<WorkerError> {
     refuse(WorkerError::OutOfBounds { start: range.start, end: range.end, total })
 }
-
-const RECORD: &str = "
-    UPDATE download SET durable = ?3, updated_at = ?4
-    WHERE id = ?1 AND lease_epoch = ?2";
 
 const SHRINK: &str = "
     UPDATE download SET durable = ?3, attempts_mark = min(attempts_mark, ?3), updated_at = ?4
@@ -210,13 +149,6 @@ pub(crate) const LOAD: &str =
 
 // Recorded ranges lie apart, so of those that begin at or before ours only the last can reach it: the search begins at
 // that row and not at the first of the download.
-pub(crate) const TAKE_TOUCHING: &str = "
-    DELETE FROM download_range
-    WHERE download_id = ?1 AND start_at <= ?3 AND end_at >= ?2
-      AND start_at >= coalesce(
-          (SELECT max(start_at) FROM download_range WHERE download_id = ?1 AND start_at <= ?2), ?2)
-    RETURNING start_at, end_at";
-
 pub(crate) const TAKE_OVERLAPPING: &str = "
     DELETE FROM download_range
     WHERE download_id = ?1 AND start_at < ?3 AND end_at > ?2

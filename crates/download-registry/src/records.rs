@@ -2,7 +2,7 @@
 
 use sqlx::Row;
 
-use crate::{Registry, StorageError, Timestamp, registry::read_error};
+use crate::{Registry, StorageError, Timestamp, registry::read_error, session::Through};
 
 impl Registry {
     /// Returns the value of a record, or `None`.
@@ -54,8 +54,8 @@ impl Registry {
         self.write(move |db| {
             Box::pin(async move {
                 let query = sqlx::query("DELETE FROM record WHERE kind = ?1 AND name = ?2");
-                let removed = query.bind(kind).bind(name).execute(db).await?;
-                Ok(removed.rows_affected() > 0)
+                let removed = query.bind(kind).bind(name).run(db).await?;
+                Ok(removed > 0)
             })
         })
         .await
@@ -73,7 +73,7 @@ impl Registry {
         self.write(move |db| {
             Box::pin(async move {
                 let query = sqlx::query(statement).bind(kind).bind(name).bind(value).bind(now.as_millis());
-                Ok(query.execute(db).await?.rows_affected() > 0)
+                Ok(query.run(db).await? > 0)
             })
         })
         .await

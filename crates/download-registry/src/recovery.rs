@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use sqlx::SqliteConnection;
-
 use crate::{
     Claim, Conflict, Download, DownloadId, DownloadState, Event, IllegalTransition, OperatorError, Problem,
-    Registry, StorageError, Timestamp, operator::come_back, rows, step::Step, writer::Fault,
+    Registry, StorageError, Timestamp,
+    operator::come_back,
+    rows,
+    session::{Session, Through},
+    step::Step,
+    writer::Fault,
 };
 
 /// What recovery found.
@@ -69,13 +72,13 @@ impl Registry {
 }
 
 async fn take_back(
-    db: &mut SqliteConnection,
+    db: &mut Session,
     owner: &str,
     own: bool,
     now: Timestamp,
     until: Timestamp,
 ) -> Result<Recovered, Fault<StorageError>> {
-    let lost = sqlx::query(LOST).bind(own.then_some(owner)).bind(now.as_millis()).fetch_all(&mut *db).await?;
+    let lost = sqlx::query(LOST).bind(own.then_some(owner)).bind(now.as_millis()).all(db).await?;
     let mut recovered = Recovered::default();
     for row in &lost {
         let row = rows::download(row)?;
@@ -96,7 +99,7 @@ async fn take_back(
 }
 
 async fn claim_to_finish(
-    db: &mut SqliteConnection,
+    db: &mut Session,
     row: &Download,
     event: Event,
     owner: &str,
@@ -109,13 +112,13 @@ async fn claim_to_finish(
         .bind(now.as_millis())
         .bind(owner)
         .bind(until.as_millis())
-        .fetch_one(db)
+        .one(db)
         .await?;
     Ok(Claim::new(rows::download(&row)?))
 }
 
-async fn revive(db: &mut SqliteConnection, now: Timestamp) -> Result<Vec<DownloadId>, Fault<StorageError>> {
-    let due = sqlx::query(DUE).bind(now.as_millis()).fetch_all(&mut *db).await?;
+async fn revive(db: &mut Session, now: Timestamp) -> Result<Vec<DownloadId>, Fault<StorageError>> {
+    let due = sqlx::query(DUE).bind(now.as_millis()).all(db).await?;
     let mut revived = Vec::new();
     for row in &due {
         let row = rows::download(row)?;
@@ -129,11 +132,7 @@ async fn revive(db: &mut SqliteConnection, now: Timestamp) -> Result<Vec<Downloa
 }
 
 /// A row whose place was taken does not ask again, and says who has it.
-async fn supersede(
-    db: &mut SqliteConnection,
-    row: &Download,
-    refusal: &OperatorError,
-) -> Result<(), sqlx::Error> {
+async fn supersede(db: &mut Session, row: &Download, refusal: &OperatorError) -> Result<(), sqlx::Error> {
     let problem = match (refusal, &row.error) {
         (OperatorError::Conflict(Conflict { id, .. }), Some(error)) => {
             let message = format!("download {id} has taken its place; before that: {}", error.message);
@@ -145,7 +144,7 @@ async fn supersede(
         .bind(row.id.get())
         .bind(problem.as_ref().map(|problem| problem.kind.as_str()))
         .bind(problem.as_ref().map(|problem| problem.message.as_str()))
-        .execute(db)
+        .run(db)
         .await
         .map(drop)
 }

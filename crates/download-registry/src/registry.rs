@@ -3,19 +3,25 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
-    ConnectOptions, SqliteConnection,
+    ConnectOptions,
     sqlite::{
         SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
         SqliteSynchronous,
     },
 };
+use tokio::sync::oneshot;
 
 use crate::{
-    OpenError, StorageError, filesystem,
+    OpenError, StorageError,
+    command::Command,
+    filesystem,
+    folding::Folder,
     observer::WriteObserver,
     open,
     place::Place,
     retention, schema,
+    session::Session,
+    soundness::{self, Moment},
     writer::{Work, Writer},
 };
 
@@ -75,7 +81,7 @@ impl Registry {
         if !options.allow_network_filesystem {
             refuse_network(&path)?;
         }
-        match open::inspect(&path, options.busy_timeout).await? {
+        match open::inspect(&path, options.busy_timeout, true).await? {
             open::Found::Nothing if !options.create => return Err(OpenError::Missing { path }),
             open::Found::Nothing => schema::create(&path).await?,
             open::Found::Registry { schema } => schema::update(&path, schema).await?,
@@ -92,8 +98,11 @@ impl Registry {
             .connect_with(reader_options(&path, options))
             .await
             .map_err(refused)?;
-        let place = Place::of(&path).map_err(|source| OpenError::Io { path, source })?;
-        let writer = Writer::start(writer, place.clone(), options.observer.clone());
+        let folder = folder_options(&path, options).connect().await.map_err(refused)?;
+        let place = Place::of(&path).map_err(|source| OpenError::Io { path: path.clone(), source })?;
+        soundness::note(&path, Moment::InUse);
+        let folder = Folder::start(folder, &path);
+        let writer = Writer::start(writer, folder, place.clone(), options.observer.clone());
         Ok(Self { inner: Arc::new(Inner { place, writer, readers }) })
     }
 
@@ -133,9 +142,21 @@ impl Registry {
     where
         T: Send + 'static,
         E: From<StorageError> + Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T, E> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Session) -> Work<'c, T, E> + Send + 'static,
     {
         self.inner.writer.write(work).await
+    }
+
+    /// Puts a command in the writer's line; see [`Writer::send`].
+    pub(crate) async fn send<T, E, C>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, E>>) -> C,
+    ) -> Result<T, E>
+    where
+        E: From<StorageError>,
+        C: Command + 'static,
+    {
+        self.inner.writer.send(command).await
     }
 
     pub(crate) fn readers(&self) -> &SqlitePool {
@@ -187,7 +208,19 @@ fn writer_options(path: &Path, options: &Options) -> SqliteConnectOptions {
         .auto_vacuum(SqliteAutoVacuum::Incremental)
         .analysis_limit(400)
         .pragma("journal_size_limit", "67108864")
+        // Only should the folder not keep up: it does this beside the writer, and long before.
+        .pragma("wal_autocheckpoint", "16384")
+        // A statement is prepared once for each of the frames it may travel in.
+        .statement_cache_capacity(512)
         .thread_name(|_| "registry-writer".to_owned())
+}
+
+/// The connection that folds the log: as durable as the writer's, for what it wrote replaces the log.
+fn folder_options(path: &Path, options: &Options) -> SqliteConnectOptions {
+    connect_options(path, options.busy_timeout)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("journal_size_limit", "67108864")
+        .thread_name(|_| "registry-folder".to_owned())
 }
 
 fn reader_options(path: &Path, options: &Options) -> SqliteConnectOptions {
@@ -214,7 +247,7 @@ mod tests {
     use sqlx::Row;
 
     use super::*;
-    use crate::writer::Fault;
+    use crate::{session::Through, writer::Fault};
 
     #[tokio::test]
     async fn the_settings_durability_rests_on_are_in_force_where_it_is_written() {
@@ -226,7 +259,7 @@ mod tests {
             ("PRAGMA foreign_keys", "1", "what belongs to a row goes with it"),
             ("PRAGMA busy_timeout", "5000", "another process is waited for"),
             ("PRAGMA locking_mode", "normal", "copies are made while it is open"),
-            ("PRAGMA wal_autocheckpoint", "1000", "the log is folded every few megabytes"),
+            ("PRAGMA wal_autocheckpoint", "16384", "64 MiB: long before that it is folded beside the writer"),
             ("PRAGMA journal_size_limit", "67108864", "a burst does not leave a large log for good"),
             ("PRAGMA mmap_size", "0", "a read error is an error, not a signal"),
             ("PRAGMA cache_size", "-8192", "8 MiB"),
@@ -239,7 +272,7 @@ mod tests {
             let found = registry
                 .write::<_, StorageError, _>(move |db| {
                     Box::pin(async move {
-                        let row = sqlx::query(setting).fetch_one(db).await?;
+                        let row = sqlx::query(setting).one(db).await?;
                         let text = row.try_get_unchecked::<String, _>(0).map_err(Fault::from)?;
                         Ok(text)
                     })

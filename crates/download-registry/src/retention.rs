@@ -5,7 +5,7 @@
 
 use sqlx::SqliteConnection;
 
-use crate::{Options, Registry, StorageError, Timestamp};
+use crate::{Options, Registry, StorageError, Timestamp, session::Through};
 
 impl Registry {
     /// Removes up to `limit` published or cancelled rows that last changed before `before`, and returns how many.
@@ -23,12 +23,12 @@ impl Registry {
         self.write(move |db| {
             Box::pin(async move {
                 let prune = sqlx::query(PRUNE).bind(before.as_millis()).bind(limit).bind(nobody);
-                let pruned = prune.execute(&mut *db).await?;
-                if pruned.rows_affected() > 0 {
+                let pruned = prune.run(db).await?;
+                if pruned > 0 {
                     // Gives the pages back to the disk a few at a time.
-                    sqlx::query("PRAGMA incremental_vacuum(200)").fetch_all(db).await?;
+                    sqlx::query("PRAGMA incremental_vacuum(200)").run(db).await?;
                 }
-                Ok(pruned.rows_affected())
+                Ok(pruned)
             })
         })
         .await

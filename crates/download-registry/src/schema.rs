@@ -239,16 +239,16 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let (path, copy) = registry(&dir).await;
         let later = of_a_later_version(&[
-            "ALTER TABLE download ADD COLUMN later TEXT; PRAGMA user_version = 3",
-            "CREATE TABLE even_later (x ANY) STRICT; PRAGMA user_version = 4",
+            "ALTER TABLE download ADD COLUMN later TEXT; PRAGMA user_version = 4",
+            "CREATE TABLE even_later (x ANY) STRICT; PRAGMA user_version = 5",
         ]);
         update_by(&path, version(), &later).await.unwrap();
         let refusal = Registry::open(&path, &Options::default()).await.unwrap_err();
         assert!(
-            matches!(&refusal, OpenError::Newer { found: 4, backup: Some(named), .. } if *named == copy),
+            matches!(&refusal, OpenError::Newer { found: 5, backup: Some(named), .. } if *named == copy),
             "{refusal:?}"
         );
-        assert!(refusal.to_string().contains("registry.db.schema-2.bak is a copy"), "{refusal}");
+        assert!(refusal.to_string().contains("registry.db.schema-3.bak is a copy"), "{refusal}");
 
         fs::rename(&copy, &path).unwrap();
         opens_with_its_row(&path).await;
@@ -265,7 +265,7 @@ mod tests {
             matches!(&refusal, OpenError::Migrate { copy: Some(named), .. } if *named == copy),
             "{refusal:?}"
         );
-        assert!(refusal.to_string().contains("schema-2.bak"), "{refusal}");
+        assert!(refusal.to_string().contains("schema-3.bak"), "{refusal}");
         opens_with_its_row(&path).await;
         opens_with_its_row(&copy).await;
     }
@@ -275,7 +275,7 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let (path, copy) = registry(&dir).await;
         fs::create_dir(&copy).unwrap();
-        let later = of_a_later_version(&["CREATE TABLE t (x ANY) STRICT; PRAGMA user_version = 3"]);
+        let later = of_a_later_version(&["CREATE TABLE t (x ANY) STRICT; PRAGMA user_version = 4"]);
         let refusal = update_by(&path, version(), &later).await.unwrap_err();
         assert!(matches!(&refusal, OpenError::Io { path, .. } if *path == copy), "{refusal:?}");
         opens_with_its_row(&path).await;

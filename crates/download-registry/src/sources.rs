@@ -6,13 +6,14 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Row, sqlite::SqliteRow};
 
 use crate::{
     Download, DownloadId, Fence, OperatorError, Registry, StorageError, Timestamp, WorkerError,
     operator::existing,
     registry::read_error,
     rows,
+    session::{Session, Through},
     step::held,
     writer::{Fault, refuse},
 };
@@ -97,7 +98,7 @@ impl Registry {
 }
 
 async fn replace(
-    db: &mut SqliteConnection,
+    db: &mut Session,
     id: DownloadId,
     urls: &[String],
     now: Timestamp,
@@ -107,21 +108,21 @@ async fn replace(
     let Some(first) = urls.first().filter(|_| distinct.len() == urls.len()) else {
         return Err(refuse(OperatorError::Sources));
     };
-    let before = sqlx::query(LOAD).bind(id.get()).fetch_all(&mut *db).await?;
+    let before = sqlx::query(LOAD).bind(id.get()).all(db).await?;
     for gone in before.iter().map(source).collect::<Result<Vec<_>, _>>()? {
         if !distinct.contains(&gone.url) {
-            sqlx::query(REMOVE).bind(id.get()).bind(gone.url).execute(&mut *db).await?;
+            sqlx::query(REMOVE).bind(id.get()).bind(gone.url).run(db).await?;
         }
     }
     for (place, url) in (1_i64..).zip(urls) {
-        sqlx::query(PUT).bind(id.get()).bind(url).bind(place).bind(now.as_millis()).execute(&mut *db).await?;
+        sqlx::query(PUT).bind(id.get()).bind(url).bind(place).bind(now.as_millis()).run(db).await?;
     }
-    let row = sqlx::query(PREFER).bind(id.get()).bind(first).bind(now.as_millis()).fetch_one(db).await?;
+    let row = sqlx::query(PREFER).bind(id.get()).bind(first).bind(now.as_millis()).one(db).await?;
     Ok(rows::download(&row)?)
 }
 
 async fn write_report(
-    db: &mut SqliteConnection,
+    db: &mut Session,
     fence: Fence,
     url: &str,
     report: &SourceReport,
@@ -137,8 +138,8 @@ async fn write_report(
             sqlx::query(DISABLED).bind(id).bind(url).bind(until.as_millis()).bind(reason)
         }
     };
-    let changed = query.bind(now.as_millis()).execute(db).await?;
-    Ok(changed.rows_affected() > 0)
+    let changed = query.bind(now.as_millis()).run(db).await?;
+    Ok(changed > 0)
 }
 
 impl Source {

@@ -1,11 +1,12 @@
 //! The one door through which a row changes its state.
 
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
 use crate::{
     Conflict, Download, DownloadId, Event, Fence, IllegalTransition, Problem, Timestamp, WorkerError,
     error::Claimed,
     rows,
+    session::{Session, Through},
     writer::{Fault, refuse},
 };
 
@@ -45,7 +46,7 @@ impl<'a> Step<'a> {
     /// Takes `row` through the step and returns it as it is afterwards.
     pub(crate) async fn take<E>(
         self,
-        db: &mut SqliteConnection,
+        db: &mut Session,
         row: &Download,
         now: Timestamp,
     ) -> Result<Download, Fault<E>>
@@ -71,7 +72,7 @@ impl<'a> Step<'a> {
             .bind(self.problem.map(|problem| problem.message.as_str()))
             .bind(to.is_leased())
             .bind(to.is_published())
-            .fetch_one(&mut *db)
+            .one(db)
             .await?;
         Ok(rows::download(&changed)?)
     }
@@ -83,13 +84,13 @@ fn clears_the_error(event: Event) -> bool {
 }
 
 /// Reads a row inside a transaction.
-pub(crate) async fn find(db: &mut SqliteConnection, id: DownloadId) -> Result<Option<Download>, sqlx::Error> {
-    let row = sqlx::query("SELECT * FROM download WHERE id = ?1").bind(id.get()).fetch_optional(db).await?;
+pub(crate) async fn find(db: &mut Session, id: DownloadId) -> Result<Option<Download>, sqlx::Error> {
+    let row = sqlx::query(FIND).bind(id.get()).maybe(db).await?;
     row.as_ref().map(rows::download).transpose()
 }
 
 /// Reads the row a worker holds, or tells it that it does not hold it any more.
-pub(crate) async fn held(db: &mut SqliteConnection, fence: Fence) -> Result<Download, Fault<WorkerError>> {
+pub(crate) async fn held(db: &mut Session, fence: Fence) -> Result<Download, Fault<WorkerError>> {
     let row = find(db, fence.id()).await?;
     let held = row.filter(|row| row.lease_epoch == fence.epoch() && row.lease.is_some());
     held.ok_or_else(|| refuse(fence.refusal()))
@@ -106,7 +107,7 @@ pub(crate) struct Possessions<'a> {
 ///
 /// Whoever asks holds the write lock, so what is free now is free when it is taken. The unique indexes stand behind it.
 pub(crate) async fn conflict(
-    db: &mut SqliteConnection,
+    db: &mut Session,
     wanted: Possessions<'_>,
     except: Option<DownloadId>,
 ) -> Result<Option<Conflict>, sqlx::Error> {
@@ -117,7 +118,7 @@ pub(crate) async fn conflict(
         .bind(peer)
         .bind(item)
         .bind(except.map(DownloadId::get))
-        .fetch_optional(db)
+        .maybe(db)
         .await?;
     let Some(row) = row else { return Ok(None) };
     let what = match row.try_get("what")? {
@@ -136,6 +137,8 @@ pub(crate) fn possessions(row: &Download) -> Possessions<'_> {
         item: row.peer.as_deref().zip(row.item.as_deref()),
     }
 }
+
+pub(crate) const FIND: &str = "SELECT * FROM download WHERE id = ?1";
 
 /// Naming `state` is what makes the database write history, even where the state stays the same.
 pub(crate) const STEP: &str = "

@@ -1,10 +1,9 @@
 //! What a worker that holds a lease tells about its download.
 
-use sqlx::SqliteConnection;
-
 use crate::{
     Download, Event, Fence, Problem, Registry, Timestamp, WorkerError,
     ranges::load_ranges,
+    session::{Session, Through},
     step::{Step, held},
     writer::{Fault, refuse},
 };
@@ -102,7 +101,7 @@ impl Registry {
 }
 
 async fn record_failure(
-    db: &mut SqliteConnection,
+    db: &mut Session,
     fence: Fence,
     failed: &FailedTry,
     now: Timestamp,
@@ -119,11 +118,7 @@ async fn record_failure(
     step.because(&failed.problem).attempts(count, row.durable).take(db, &row, now).await
 }
 
-async fn seal(
-    db: &mut SqliteConnection,
-    fence: Fence,
-    now: Timestamp,
-) -> Result<Download, Fault<WorkerError>> {
+async fn seal(db: &mut Session, fence: Fence, now: Timestamp) -> Result<Download, Fault<WorkerError>> {
     let row = held(db, fence).await?;
     let total = row.identity.total.map(|total| total.bytes);
     // Ranges lie apart, so the whole is one of them. A count alone would not see a hole that something else made up for.
@@ -138,14 +133,10 @@ async fn seal(
     Step::new(Event::Sealed).take(db, &row, now).await
 }
 
-async fn finish(
-    db: &mut SqliteConnection,
-    fence: Fence,
-    now: Timestamp,
-) -> Result<Download, Fault<WorkerError>> {
+async fn finish(db: &mut Session, fence: Fence, now: Timestamp) -> Result<Download, Fault<WorkerError>> {
     let row = held(db, fence).await?;
     let done = Step::new(Event::Published).take::<WorkerError>(db, &row, now).await?;
     // The part file is gone; from here the total says what there is.
-    sqlx::query("DELETE FROM download_range WHERE download_id = ?1").bind(row.id.get()).execute(db).await?;
+    sqlx::query("DELETE FROM download_range WHERE download_id = ?1").bind(row.id.get()).run(db).await?;
     Ok(done)
 }

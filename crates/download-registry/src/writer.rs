@@ -25,8 +25,12 @@ use crate::{
     StorageError, StorageErrorKind,
     alarm::Alarm,
     command::{Command, Order},
+    folding::Folder,
     observer::WriteObserver,
     place::Place,
+    recording::record,
+    session::Session,
+    soundness::{self, Moment},
 };
 
 /// What a command's work returns while it borrows the connection.
@@ -51,12 +55,13 @@ impl Writer {
     /// Starts the task on the current runtime.
     pub(crate) fn start(
         db: SqliteConnection,
+        folder: Folder,
         place: Place,
         observer: Option<Arc<dyn WriteObserver>>,
     ) -> Self {
         let (commands, inbox) = mpsc::channel(QUEUE);
         let (alarm, failure) = Alarm::new();
-        let task = tokio::spawn(serve(db, place, observer, inbox, alarm));
+        let task = tokio::spawn(serve(Session::new(db), folder, place, observer, inbox, alarm));
         Self { commands: Mutex::new(Some(commands)), task: Mutex::new(Some(task)), failure }
     }
 
@@ -68,11 +73,24 @@ impl Writer {
     where
         T: Send + 'static,
         E: From<StorageError> + Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T, E> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Session) -> Work<'c, T, E> + Send + 'static,
+    {
+        self.send(|reply| Order::new(work, reply)).await
+    }
+
+    /// Puts a command in line, and returns its answer once it is committed and synced. Cancel safe like
+    /// [`write`](Self::write).
+    pub(crate) async fn send<T, E, C>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, E>>) -> C,
+    ) -> Result<T, E>
+    where
+        E: From<StorageError>,
+        C: Command + 'static,
     {
         let (reply, answer) = oneshot::channel();
+        let command = Box::new(command(reply));
         let commands = locked(&self.commands).clone().ok_or_else(|| self.gone())?;
-        let command = Box::new(Order::new(work, reply));
         commands.send(command).await.map_err(|_| self.gone())?;
         answer.await.unwrap_or_else(|_| Err(self.gone().into()))
     }
@@ -105,7 +123,8 @@ impl Writer {
 
 /// Serves commands until every sender is gone, or nothing can be written any more.
 async fn serve(
-    mut db: SqliteConnection,
+    mut db: Session,
+    mut folder: Folder,
     place: Place,
     observer: Option<Arc<dyn WriteObserver>>,
     mut inbox: mpsc::Receiver<Box<dyn Command>>,
@@ -118,7 +137,10 @@ async fn serve(
         if let Some(observer) = &observer {
             observer.began(group.len());
         }
+        let gate = folder.gate().await;
         let committed = commit_group(&mut db, &place, &mut group).await;
+        drop(gate);
+        folder.wrote(group.len());
         if let Some(observer) = &observer {
             observer.ended(committed.is_ok());
         }
@@ -138,16 +160,20 @@ async fn serve(
             return;
         }
     }
+    folder.end().await;
+    let mut db = db.into_inner();
     // The last connection to close folds the log back into the database and removes it.
     let _ = sqlx::query("PRAGMA optimize").execute(&mut db).await;
-    if let Err(error) = db.close().await {
-        tracing::warn!(%error, "registry did not close cleanly");
+    match db.close().await {
+        Ok(()) if place.holds() => soundness::note(place.path(), Moment::Closed),
+        Ok(()) => {}
+        Err(error) => tracing::warn!(%error, "registry did not close cleanly"),
     }
     alarm.switch_off();
 }
 
 async fn commit_group(
-    db: &mut SqliteConnection,
+    db: &mut Session,
     place: &Place,
     group: &mut [Box<dyn Command>],
 ) -> Result<(), StorageError> {
@@ -159,28 +185,38 @@ async fn commit_group(
     }
     if result.is_err() {
         // Some errors end the transaction by themselves; then there is nothing left to roll back.
-        let _ = sqlx::query("ROLLBACK").execute(&mut *db).await;
+        let _ = sqlx::query("ROLLBACK").execute(db.idle()).await;
     }
-    result.map_err(|error| StorageError::from_sqlx(&error))
+    result
 }
 
-async fn run_group(db: &mut SqliteConnection, group: &mut [Box<dyn Command>]) -> Result<(), sqlx::Error> {
-    // Taking the write lock now means waiting for it now: an upgrade later would fail at once, without the timeout.
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut *db).await?;
+async fn run_group(db: &mut Session, group: &mut [Box<dyn Command>]) -> Result<(), StorageError> {
+    db.prepare(group.len() == 1);
     if let [alone] = group {
-        let end = if alone.run(db).await { "COMMIT" } else { "ROLLBACK" };
-        sqlx::query(end).execute(&mut *db).await?;
-        return Ok(());
+        let keep = alone.run(db).await;
+        return db.end(keep).await;
     }
-    for command in group {
-        sqlx::query("SAVEPOINT command").execute(&mut *db).await?;
-        if !command.run(db).await {
-            sqlx::query("ROLLBACK TO command").execute(&mut *db).await?;
+    let mut rest = group;
+    while !rest.is_empty() {
+        let alike = rest.iter_mut().map_while(|command| command.recording()).count();
+        let (now, later) = rest.split_at_mut(alike.max(1));
+        if now.len() == 1 || !record_together(db, now).await? {
+            for command in now {
+                let keep = command.run(db).await;
+                db.next(keep)?;
+            }
         }
-        sqlx::query("RELEASE command").execute(&mut *db).await?;
+        rest = later;
     }
-    sqlx::query("COMMIT").execute(&mut *db).await?;
-    Ok(())
+    db.end(true).await
+}
+
+/// Records what neighbours in line want recorded; `false` if that failed, and each is to be tried by itself.
+async fn record_together(db: &mut Session, group: &mut [Box<dyn Command>]) -> Result<bool, StorageError> {
+    let mut wanted: Vec<_> = group.iter_mut().filter_map(|command| command.recording()).collect();
+    let recorded = record(db, &mut wanted).await.is_ok();
+    db.next(recorded)?;
+    Ok(recorded)
 }
 
 impl<E> From<sqlx::Error> for Fault<E> {
@@ -218,7 +254,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::{DownloadId, EnqueueError, NewDownload, Options, Registry, Timestamp};
+    use crate::{DownloadId, EnqueueError, NewDownload, Options, Registry, Timestamp, session::Through};
 
     async fn open(dir: &Path) -> Registry {
         Registry::open(dir.join("registry.db"), &Options::default()).await.unwrap()
@@ -234,7 +270,7 @@ mod tests {
         let outcome: Result<(), StorageError> = registry
             .write(|db| {
                 Box::pin(async move {
-                    sqlx::query("DELETE FROM download").execute(db).await?;
+                    sqlx::query("DELETE FROM download").run(db).await?;
                     panic!("injected")
                 })
             })

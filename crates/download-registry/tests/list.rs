@@ -129,3 +129,36 @@ async fn a_page_holds_a_hundred_rows_unless_asked_otherwise() {
     let rest = f.registry.list(&ListQuery { cursor: page.next, ..ListQuery::default() }).await.unwrap();
     assert_eq!((rest.items.len(), rest.next), (1, None));
 }
+
+#[tokio::test]
+async fn a_list_of_several_states_is_whole_and_in_order_in_pages_of_any_size() {
+    let f = open().await;
+    for n in 0..30 {
+        let id = f.enqueue(&format!("file-{n}")).await.id;
+        match n % 4 {
+            0 => drop(f.registry.cancel(id, at(1)).await.unwrap()),
+            1 => drop(f.registry.pause(id, at(1)).await.unwrap()),
+            _ => {}
+        }
+    }
+    let states = vec![S::Cancelled, S::Queued, S::Failed];
+    for sort in [Sort::Newest, Sort::Oldest] {
+        let mut expected: Vec<i64> = (0..30).filter(|n| n % 4 != 1).map(|n| n + 1).collect();
+        if sort == Sort::Newest {
+            expected.reverse();
+        }
+        for limit in [1, 4, 100] {
+            let mut query = ListQuery { states: states.clone(), sort, limit, ..ListQuery::default() };
+            let mut seen = Vec::new();
+            loop {
+                let page = f.registry.list(&query).await.unwrap();
+                seen.extend(page.items.iter().map(|row| row.id.get()));
+                query.cursor = page.next;
+                if query.cursor.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(seen, expected, "{sort}, {limit} a page");
+        }
+    }
+}

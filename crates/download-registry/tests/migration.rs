@@ -18,7 +18,8 @@ use download_registry::{
 };
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 
-const RELEASED: [(i64, &str); 1] = [(1, include_str!("schemas/schema-1.sql"))];
+const RELEASED: [(i64, &str); 2] =
+    [(1, include_str!("schemas/schema-1.sql")), (2, include_str!("schemas/schema-2.sql"))];
 
 async fn raw(path: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(path).create_if_missing(true).connect().await.unwrap()

@@ -97,15 +97,15 @@ async fn a_newer_schema_is_refused_and_the_last_copy_this_version_can_read_is_na
     let (_dir, path) = closed_registry().await;
     run(&path, "PRAGMA user_version = 99").await;
     let refusal = refused(&path).await;
-    assert!(matches!(refusal, OpenError::Newer { found: 99, supported: 2, backup: None, .. }), "{refusal:?}");
+    assert!(matches!(refusal, OpenError::Newer { found: 99, supported: 3, backup: None, .. }), "{refusal:?}");
 
     // The newer version may have met any of the schemas before it.
-    for name in ["registry.db.schema-3.bak", "registry.db.schema-1.bak", "registry.db.schema-2.bak"] {
+    for name in ["registry.db.schema-4.bak", "registry.db.schema-2.bak", "registry.db.schema-3.bak"] {
         let copy = path.with_file_name(name);
         fs::write(&copy, b"a copy").unwrap();
         let refusal = refused(&path).await;
         let OpenError::Newer { backup, .. } = &refusal else { panic!("{refusal:?}") };
-        let useful = name != "registry.db.schema-3.bak";
+        let useful = name != "registry.db.schema-4.bak";
         assert_eq!(backup.as_ref(), useful.then_some(&copy));
         assert_eq!(refusal.to_string().contains(name), useful, "{refusal}");
     }
@@ -141,6 +141,9 @@ async fn a_damaged_database_is_refused() {
     }
     for (what, bytes) in [("cut in half", cut), ("torn pages", torn)] {
         fs::write(&path, &bytes).unwrap();
+        // Not within the tick of the clock in which it was closed.
+        let later = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1);
+        fs::File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
         let refusal = refused(&path).await;
         assert!(matches!(refusal, OpenError::Corrupt { .. }), "{what}: {refusal:?}");
     }

@@ -209,3 +209,62 @@ async fn without_a_total_there_is_no_end_to_run_past() {
     f.registry.adopt_identity(&claim.fence, 1, &identity(far, "\"v1\""), at(3)).await.unwrap();
     f.registry.seal(&claim.fence, at(4)).await.unwrap();
 }
+
+#[tokio::test]
+async fn workers_that_record_at_the_same_time_get_their_own_answers() {
+    let f = open().await;
+    let mut workers = Vec::new();
+    for n in 0..20 {
+        workers.push(f.begun(&format!("file-{n}")).await);
+    }
+    let stale = f.begun("stale").await;
+    let gone = f.begun("gone").await;
+    f.registry.release(&gone.fence, at(2)).await.unwrap();
+
+    let mut calls = Vec::new();
+    let mut record = |claim: &download_registry::Claim, generation: u64, ranges: Vec<Range<u64>>| {
+        let (registry, fence) = (f.registry.clone(), claim.fence);
+        calls.push(tokio::spawn(
+            async move { registry.record_durable(&fence, generation, &ranges, at(3)).await },
+        ));
+    };
+    for claim in &workers {
+        record(claim, 1, vec![0..10, 20..30]);
+        record(claim, 1, vec![10..15]);
+        record(claim, 1, vec![90..101]);
+        record(claim, 1, vec![12..25, 5..5]);
+    }
+    record(&stale, 7, vec![0..10]);
+    record(&gone, 1, vec![0..10]);
+    let mut answers = Vec::new();
+    for call in calls {
+        answers.push(call.await.unwrap());
+    }
+
+    for (claim, answers) in workers.iter().zip(answers.chunks(4)) {
+        assert!(matches!(answers[0], Ok(20 | 25)), "{answers:?}");
+        assert!(matches!(answers[1], Ok(5 | 25)), "{answers:?}");
+        assert!(matches!(answers[2], Err(WorkerError::OutOfBounds { end: 101, .. })), "{answers:?}");
+        assert!(matches!(answers[3], Err(WorkerError::OutOfBounds { start: 5, .. })), "all or none");
+        assert_eq!(f.registry.ranges(claim.download.id).await.unwrap(), [0..15, 20..30]);
+        let row = f.row(claim).await;
+        assert_eq!((row.durable, row.updated_at), (25, at(3)));
+    }
+    assert!(matches!(answers[80], Err(WorkerError::StaleGeneration { asked: 7, current: 1 })));
+    assert!(matches!(answers[81], Err(WorkerError::Fenced { .. })));
+    assert!(f.registry.ranges(stale.download.id).await.unwrap().is_empty());
+    assert_eq!(f.registry.check().await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_was_recorded_before_can_be_recorded_again() {
+    let f = open().await;
+    let claim = f.begun("film").await;
+    for _ in 0..2 {
+        let durable = f.registry.record_durable(&claim.fence, 1, &[0..10, 5..8, 50..60], at(2)).await;
+        assert_eq!(durable.unwrap(), 20);
+        let nothing = f.registry.record_durable(&claim.fence, 1, &[], at(2)).await;
+        assert_eq!(nothing.unwrap(), 20);
+    }
+    assert_eq!(f.registry.ranges(claim.download.id).await.unwrap(), [0..10, 50..60]);
+}

@@ -129,25 +129,40 @@ async fn a_crowd_of_failed_rows_comes_back_in_bites_those_that_waited_longest_fi
 }
 
 #[tokio::test]
-async fn every_part_that_may_still_hold_bytes_is_named_and_that_of_a_published_row_is_not() {
+async fn a_start_learns_whose_a_part_is_and_where_bytes_should_be() {
     let f = open().await;
-    f.published("done").await;
+    let done = f.published("done").await;
     let claim = f.begun("running").await;
     f.durable(&claim, 0..30).await;
     let given_up = f.begun("cancelled").await;
     f.registry.cancel(given_up.download.id, at(3)).await.unwrap();
     let set_aside = f.enqueue("paused").await;
     f.registry.pause(set_aside.id, at(3)).await.unwrap();
-    let mut parts: Vec<_> = f.registry.parts().await.unwrap();
-    parts.sort_by_key(|part| part.id);
-    let seen: Vec<_> = parts.iter().map(|part| (part.id, part.state, part.durable)).collect();
-    assert_eq!(
-        seen,
-        [
-            (claim.download.id, S::Downloading, 30),
-            (given_up.download.id, S::Cancelled, 0),
-            (set_aside.id, S::Paused, 0)
-        ]
-    );
-    assert_eq!(Some(&parts[0].path), claim.download.part.as_ref());
+
+    let begun = f.registry.begun_parts().await.unwrap();
+    assert_eq!(begun.len(), 1, "bytes are on record of one: {begun:?}");
+    assert_eq!((begun[0].id, begun[0].state, begun[0].durable), (claim.download.id, S::Downloading, 30));
+    assert_eq!(Some(&begun[0].path), claim.download.part.as_ref());
+
+    let paths: Vec<_> = [&claim.download, &given_up.download, &set_aside, &done]
+        .iter()
+        .map(|row| row.part.clone().unwrap())
+        .chain(["/nobody's.part".to_owned()])
+        .collect();
+    let mut known = f.registry.parts_at(&paths).await.unwrap();
+    known.sort_by_key(|part| part.id);
+    let seen: Vec<_> = known.iter().map(|part| (part.id, part.state)).collect();
+    let expected = [
+        (claim.download.id, S::Downloading),
+        (given_up.download.id, S::Cancelled),
+        (set_aside.id, S::Paused),
+    ];
+    assert_eq!(seen, expected, "that of a published row is its file now");
+
+    let path = given_up.download.part.as_deref().unwrap();
+    let own = path.rsplit_once('/').unwrap().0.to_owned() + "/";
+    for (directory, outside) in [(own.as_str(), 0), ("/elsewhere/", 1), ("/zz/", 1), ("/", 0)] {
+        let found = f.registry.cancelled_parts_outside(directory).await.unwrap();
+        assert_eq!(found.len(), outside, "{directory}: {found:?}");
+    }
 }

@@ -122,27 +122,50 @@ async fn wait_for_the_disk(shared: &Shared) -> bool {
 /// changed about these: the first may be somebody's bytes, the second is put right when its turn comes. A part that
 /// outlived its cancelled row goes: the record went before the file, and nothing will ever continue it.
 async fn look_after_parts(shared: &Shared) -> Result<(), StorageError> {
-    let parts = shared.registry.parts().await?;
     let dir = shared.settings().incomplete_dir.clone();
-    let (cancelled, owned): (Vec<_>, Vec<_>) =
-        parts.into_iter().partition(|part| part.state == DownloadState::Cancelled);
-    // What cannot be told now is told at the next start.
-    let left = tokio::task::spawn_blocking(move || compare(&dir, &owned, cancelled)).await;
+    // What cannot be looked at now is looked at by the next start.
+    let there = tokio::task::spawn_blocking({
+        let dir = dir.clone();
+        move || parts_in(&dir)
+    });
+    let there = there.await.unwrap_or_default();
+    let known = shared.registry.parts_at(&there).await?;
+    let begun = shared.registry.begun_parts().await?;
+    let elsewhere = match dir.to_str() {
+        Some(dir) => shared.registry.cancelled_parts_outside(&format!("{dir}/")).await?,
+        None => Vec::new(),
+    };
+    let left = tokio::task::spawn_blocking(move || compare(&dir, &there, &known, &begun, elsewhere)).await;
     for part in left.unwrap_or_default() {
         // What cannot be deleted now is told by the call, and tried again at the next start.
-        let _ = orders::remove(Some(part.path)).await;
+        let _ = orders::remove(Some(part)).await;
     }
     Ok(())
 }
 
 /// Returns the parts that outlived their cancelled rows.
-fn compare(dir: &Path, owned: &[Part], cancelled: Vec<Part>) -> Vec<Part> {
-    let there: HashSet<_> = parts_in(dir).into_iter().collect();
-    let known: HashSet<_> = owned.iter().chain(&cancelled).map(|part| part.path.as_str()).collect();
-    for part in there.iter().filter(|part| !known.contains(part.as_str())) {
-        tracing::warn!(part, "no download knows this part file; delete it if you do not need it");
+fn compare(
+    dir: &Path,
+    there: &[String],
+    known: &[Part],
+    begun: &[Part],
+    elsewhere: Vec<Part>,
+) -> Vec<String> {
+    let (cancelled, owned): (Vec<_>, Vec<_>) =
+        known.iter().partition(|part| part.state == DownloadState::Cancelled);
+    let cancelled: HashSet<_> = cancelled.iter().map(|part| part.path.as_str()).collect();
+    let owned: HashSet<_> = owned.iter().map(|part| part.path.as_str()).collect();
+    let mut left = Vec::new();
+    for part in there {
+        match (owned.contains(part.as_str()), cancelled.contains(part.as_str())) {
+            (true, _) => {}
+            (false, true) => left.push(part.clone()),
+            (false, false) => {
+                tracing::warn!(part, "no download knows this part file; delete it if you do not need it");
+            }
+        }
     }
-    for Part { id, state, path, durable, .. } in owned.iter().filter(|part| part.durable > 0) {
+    for Part { id, state, path, durable, .. } in begun {
         let there = Path::new(path).symlink_metadata();
         // A row that was being published may have its file under the other name already; and where the directory is
         // missing, its disk is.
@@ -160,21 +183,19 @@ fn compare(dir: &Path, owned: &[Part], cancelled: Vec<Part>) -> Vec<Part> {
             );
         }
     }
-    let is_left = |part: &Part| match Path::new(&part.path) {
-        path if path.parent() == Some(dir) => there.contains(&part.path),
-        elsewhere => elsewhere.symlink_metadata().is_ok(),
-    };
-    cancelled.into_iter().filter(is_left).collect()
+    let begun: HashSet<_> = begun.iter().map(|part| part.path.as_str()).collect();
+    let is_left =
+        |path: &String| Path::new(path).symlink_metadata().is_ok() && !begun.contains(path.as_str());
+    left.extend(elsewhere.into_iter().map(|part| part.path).filter(is_left));
+    left
 }
 
 /// Whether rows have bytes on record in part files of this directory.
 ///
 /// Where such a directory is missing, its disk is: an empty one in its place would make every part a lost one.
 pub(crate) async fn expects_parts_in(registry: &Registry, dir: &Path) -> Result<bool, StorageError> {
-    let parts = registry.parts().await?;
-    let holds =
-        |part: &Part| part.state != DownloadState::Cancelled && Path::new(&part.path).parent() == Some(dir);
-    Ok(parts.iter().any(|part| part.durable > 0 && holds(part)))
+    let parts = registry.begun_parts().await?;
+    Ok(parts.iter().any(|part| Path::new(&part.path).parent() == Some(dir)))
 }
 
 fn parts_in(dir: &Path) -> Vec<String> {
