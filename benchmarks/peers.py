@@ -145,6 +145,7 @@ def peerd(
 listen = ["{HOST}:{port}"]
 max_connections = 4096
 max_connections_per_key = 0
+sendfile = true
 {tls}
 [admin]
 listen = ["{HOST}:{admin_port}"]

@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 pub use error::{LibraryError, ListError, LookupError, RescanError};
 pub use filter::PatternError;
 pub use item::Item;
+pub(crate) use kept::MOST as MOST_KEPT;
 pub use listing::{ListQuery, Page};
 pub(crate) use media_type::of as media_type;
 pub use scope::Scope;
@@ -39,6 +40,7 @@ pub use share::{FIRST_WALK, NotReady, ScanError, ScanReport, ShareSpec, ShareSta
 
 use index::Index;
 use item::Tag;
+use kept::KeptFiles;
 use listing::Cursor;
 use share::Share;
 
@@ -50,6 +52,7 @@ pub struct Library {
     shares: RwLock<BTreeMap<String, Arc<Share>>>,
     now: Box<dyn Fn() -> SystemTime + Send + Sync>,
     replaced: Notify,
+    kept: Arc<KeptFiles>,
 }
 
 /// Shares that can be set: all that could fail has been done.
@@ -77,7 +80,12 @@ impl Library {
         specs: Vec<ShareSpec>,
         now: impl Fn() -> SystemTime + Send + Sync + 'static,
     ) -> Result<Self, LibraryError> {
-        let library = Self { shares: RwLock::default(), now: Box::new(now), replaced: Notify::new() };
+        let library = Self {
+            shares: RwLock::default(),
+            now: Box::new(now),
+            replaced: Notify::new(),
+            kept: Arc::default(),
+        };
         library.set_shares(specs)?;
         Ok(library)
     }
@@ -194,7 +202,7 @@ impl Library {
     /// # Cancel safety
     /// Safe. Nothing is changed.
     pub async fn item(&self, id: &str, scope: &Scope) -> Result<Arc<Item>, LookupError> {
-        self.open(id, scope).await.map(|open| open.item)
+        self.find(id, scope, false).await.map(|open| open.item)
     }
 
     /// Opens the file of an item, or shares one that is open already and still what its path leads to.
@@ -207,12 +215,17 @@ impl Library {
     /// # Cancel safety
     /// Safe. A file opened meanwhile is closed.
     pub async fn open(&self, id: &str, scope: &Scope) -> Result<OpenItem, LookupError> {
+        self.find(id, scope, true).await
+    }
+
+    /// Opens the file of an item; whether to keep it open is for the caller to say.
+    async fn find(&self, id: &str, scope: &Scope, keep: bool) -> Result<OpenItem, LookupError> {
         let (name, tag) = Tag::split_id(id).ok_or(LookupError::Unknown)?;
         let share = self.share(name).filter(|_| scope.allows(name)).ok_or(LookupError::Unknown)?;
         let index = share.index().await?;
         let now = (self.now)();
         if index.find(tag).is_some()
-            && let Some(open) = share.kept().open(tag, now)
+            && let Some(open) = self.kept.open((share.number(), tag), now)
         {
             return Ok(open);
         }
@@ -221,8 +234,8 @@ impl Library {
         let opened =
             opening.await.unwrap_or_else(|fault| Err(LookupError::Unreadable(io::Error::other(fault))));
         let Opened { open, metadata, keep_under } = opened?;
-        if let Some(path) = keep_under {
-            share.kept().keep(tag, path, &metadata, &open);
+        if let Some(path) = keep_under.filter(|_| keep) {
+            self.kept.keep((share.number(), tag), path, &metadata, &open);
         }
         Ok(open)
     }
@@ -285,7 +298,7 @@ fn open_anew(share: &Share, index: &Index, tag: Tag, now: SystemTime) -> Result<
     let root = share.root().map_err(LookupError::Unreadable)?;
     let Some(entry) = index.find(tag) else { return Err(share.missing()) };
     let (file, metadata) = root.open_file(entry.path()).map_err(|error| refused(share, error))?;
-    let keep_under = kept::is_looked_up_in_memory(&file).then(|| share.spec().root.join(entry.as_path()));
+    let keep_under = kept::is_known_from_memory(&file).then(|| share.spec().root.join(entry.as_path()));
     let item = Arc::new(Item::new(share.name(), tag, entry.as_path(), &metadata, now));
     let source = FileSource::new(file).map_err(LookupError::Unreadable)?;
     let open = OpenItem { item, source, seen_at: now, media_type: media_type::of(entry.as_path()) };

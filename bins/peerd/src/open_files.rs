@@ -5,12 +5,12 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::config::Config;
 
 /// As many as a full house takes: every connection of both listeners with the file it reads, the further files that
-/// HTTP/2 reads side by side, every download with its connections, and the daemon's own.
+/// HTTP/2 reads side by side, files kept open, every download with its connections, and the daemon's own.
 pub(crate) fn needed(config: &Config) -> u64 {
     let (server, downloads) = (&config.server, &config.downloads);
     let served = u64::from(server.max_connections) * (2 * LISTENERS + SIDE_BY_SIDE);
     let fetched = u64::from(downloads.max_concurrent) * (u64::from(downloads.connections) + PER_DOWNLOAD);
-    served + fetched + OWN
+    served + fetched + crate::library::MOST_KEPT as u64 + OWN
 }
 
 /// The most this user may allow itself; `None` is no bound.
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn a_full_house_of_the_defaults_takes_some_three_thousand() {
-        assert_eq!(needed(&Config::default()), 512 * (2 * 2 + 1) + 3 * 8 + 128);
+        assert_eq!(needed(&Config::default()), 512 * (2 * 2 + 1) + 3 * 8 + 64 + 128);
     }
 
     #[test]

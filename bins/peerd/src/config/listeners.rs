@@ -33,7 +33,8 @@ pub struct ServerConfig {
     /// Time a reader may take nothing of its answer before it is dropped; zero = for ever. Default `60s`.
     #[serde(with = "duration")]
     pub write_stall_timeout: Duration,
-    /// Whether the kernel sends files straight from memory where nothing is encrypted. Default `true`.
+    /// Whether the kernel sends files straight from memory where nothing is encrypted: for shares in which nobody writes
+    /// into files in place. Default `false`.
     pub sendfile: bool,
     /// Time running transfers get to end when the daemon stops. Default `20s`.
     #[serde(with = "duration")]
@@ -52,7 +53,7 @@ impl Default for ServerConfig {
             max_connections_per_key: 16,
             header_timeout: Duration::from_secs(10),
             write_stall_timeout: Duration::from_secs(60),
-            sendfile: true,
+            sendfile: false,
             shutdown_grace: Duration::from_secs(20),
             trusted_proxies: Vec::new(),
         }
@@ -156,7 +157,7 @@ pub(crate) const SERVER: Section = section(
         key::<bool>(
             "server.sendfile",
             "boolean",
-            "on Linux, where nothing is encrypted, the kernel sends files straight from its memory; `false` copies them",
+            "on Linux, where nothing is encrypted, the kernel sends files straight from its memory, at a fifth of the work; only for shares in which nobody writes into files in place ([why](benchmarks.md#sendfile))",
         ),
         key::<Duration>(
             "server.shutdown_grace",

@@ -30,6 +30,11 @@ pub(super) trait Abandon {
     /// Makes closing drop what was not sent.
     fn abandon(&self);
 
+    /// Whether a write that waits does so for the reader, and not for something of ours.
+    fn waits_for_reader(&self) -> bool {
+        true
+    }
+
     /// Makes the next write wait until the system has sent all before it, where it can tell.
     fn drain(&self) {}
 }
@@ -58,6 +63,10 @@ impl Abandon for range_http::sendfile::FileSocket {
     fn abandon(&self) {
         self.get_ref().abandon();
     }
+
+    fn waits_for_reader(&self) -> bool {
+        Self::waits_for_reader(self)
+    }
 }
 
 impl<S> StallGuard<S> {
@@ -79,7 +88,7 @@ impl<S: Abandon> StallGuard<S> {
         if let Some(activity) = &self.activity {
             activity.socket_waits(written.is_pending());
         }
-        if written.is_ready() || self.limit.is_zero() {
+        if written.is_ready() || self.limit.is_zero() || !self.inner.waits_for_reader() {
             self.waiting = false;
             return written;
         }
@@ -157,6 +166,43 @@ mod tests {
 
     impl Abandon for DuplexStream {
         fn abandon(&self) {}
+    }
+
+    /// A stream whose writes wait for a disk of ours.
+    struct Busy(DuplexStream);
+
+    impl Abandon for Busy {
+        fn abandon(&self) {}
+
+        fn waits_for_reader(&self) -> bool {
+            false
+        }
+    }
+
+    impl AsyncWrite for Busy {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.0).poll_write(cx, bytes)
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_flush(cx)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_shutdown(cx)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_of_ours_that_is_slow_is_not_blamed_on_the_reader() {
+        let (server, _client) = duplex(16);
+        let mut server = StallGuard::new(Busy(server), LIMIT);
+        let writing = tokio::time::timeout(10 * LIMIT, server.write_all(&[0; 17])).await;
+        assert!(writing.is_err(), "still waiting, and nobody was dropped");
     }
 
     const LIMIT: Duration = Duration::from_secs(60);

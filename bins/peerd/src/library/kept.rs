@@ -2,8 +2,9 @@
 //!
 //! Somebody who reads a file in many ranges would have it opened for each of them, on another thread, because opening
 //! may wait for a disk. A file that is open already has its directories and its inode in memory, so whether its path
-//! still leads to it can be asked where the request is answered, without waiting. That question is asked every time: a
-//! file that was replaced, removed or written to is opened anew by the very next request.
+//! still leads to it can be asked where the request is answered: by a look-up that gives up instead of waiting. That
+//! question is asked every time: a file that was replaced, moved, removed or written to is opened anew by the very next
+//! request.
 
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
@@ -17,11 +18,19 @@ use tokio::time::Instant;
 use super::OpenItem;
 use super::item::Tag;
 
-/// The files of one share that are kept open.
+/// The files of all shares that are kept open.
 #[derive(Debug, Default)]
-pub(super) struct KeptFiles {
-    files: Mutex<HashMap<Tag, KeptFile>>,
+pub(super) struct KeptFiles(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    files: HashMap<Key, Arc<KeptFile>>,
+    /// Whether somebody closes what is not used any more.
+    is_swept: bool,
 }
+
+/// A file of a share. Shares that were replaced do not get their numbers back.
+pub(super) type Key = (u64, Tag);
 
 /// A file as it was when it was opened.
 #[derive(Debug)]
@@ -31,7 +40,8 @@ struct KeptFile {
     open: OpenItem,
     /// Whether its validators were strong then.
     was_still: bool,
-    used_at: Instant,
+    opened_at: Instant,
+    used_at: Mutex<Instant>,
 }
 
 /// What tells one state of one file from any other.
@@ -43,65 +53,69 @@ struct Identity {
 }
 
 impl KeptFiles {
-    /// The file of `tag`, if it is kept and its path still leads to it, unchanged.
-    pub(super) fn open(&self, tag: Tag, now: SystemTime) -> Option<OpenItem> {
-        let mut files = self.lock();
-        let kept = files.get_mut(&tag)?;
-        let found = std::fs::metadata(&kept.path).ok().map(|metadata| Identity::of(&metadata));
+    /// The file of `key`, if it is kept and its path still leads to it, unchanged.
+    pub(super) fn open(&self, key: Key, now: SystemTime) -> Option<OpenItem> {
+        let kept = self.lock().files.get(&key).cloned()?;
         // A tag that was weak may have become strong since, and the other way round when the clock was set back.
-        if found != Some(kept.identity) || kept.identity.stamp.is_still(now) != kept.was_still {
-            close(files.remove(&tag).into_iter().collect());
-            return None;
+        let is_same = kept.identity.stamp.is_still(now) == kept.was_still
+            && found_without_waiting(&kept.path).map(|found| Identity::of(&found)) == Some(kept.identity);
+        if is_same {
+            kept.use_now();
+            return Some(OpenItem { seen_at: now, ..kept.open.clone() });
         }
-        kept.used_at = Instant::now();
-        Some(OpenItem { seen_at: now, ..kept.open.clone() })
+        close(self.lock().files.remove(&key).into_iter().chain([kept]).collect());
+        None
     }
 
     /// Keeps a file that was just opened under `path`, in place of the one that was not used for longest if there are
-    /// too many. A file is let go once it was not used for some seconds: it must not keep a disk from being unmounted,
-    /// nor the room of a removed file taken, for long.
-    pub(super) fn keep(self: &Arc<Self>, tag: Tag, path: PathBuf, metadata: &Metadata, open: &OpenItem) {
+    /// too many. It is let go once nobody asked for it for some seconds, and in any case after half a minute: it must
+    /// not keep a disk from being unmounted, nor the room of a removed file taken, for long.
+    pub(super) fn keep(self: &Arc<Self>, key: Key, path: PathBuf, metadata: &Metadata, open: &OpenItem) {
         let identity = Identity::of(metadata);
-        let was_still = identity.stamp.is_still(open.seen_at);
-        let file = KeptFile { path, identity, open: open.clone(), was_still, used_at: Instant::now() };
-        let mut files = self.lock();
-        if files.is_empty() {
+        let (was_still, now) = (identity.stamp.is_still(open.seen_at), Instant::now());
+        let open = open.clone();
+        let file = KeptFile { path, identity, open, was_still, opened_at: now, used_at: Mutex::new(now) };
+        let mut kept = self.lock();
+        if !std::mem::replace(&mut kept.is_swept, true) {
             tokio::spawn(let_go(Arc::downgrade(self)));
         }
-        files.insert(tag, file);
-        if files.len() > MOST {
-            let oldest = files.iter().min_by_key(|(_, kept)| kept.used_at).map(|(&tag, _)| tag);
-            close(oldest.and_then(|tag| files.remove(&tag)).into_iter().collect());
+        let mut closing: Vec<_> = kept.files.insert(key, Arc::new(file)).into_iter().collect();
+        if kept.files.len() > MOST {
+            let oldest = kept.files.iter().min_by_key(|(_, file)| file.used_at()).map(|(&key, _)| key);
+            closing.extend(oldest.and_then(|key| kept.files.remove(&key)));
         }
+        drop(kept);
+        close(closing);
     }
 
-    /// Closes what was not used since `then`; whether anything is left.
-    fn sweep(&self, then: Instant) -> bool {
-        let mut files = self.lock();
-        close(files.extract_if(|_, kept| kept.used_at <= then).map(|(_, kept)| kept).collect());
-        !files.is_empty()
+    /// Closes what was kept for long enough by `now`; whether anything is left.
+    fn sweep(&self, now: Instant) -> bool {
+        let mut kept = self.lock();
+        let closing: Vec<_> =
+            kept.files.extract_if(|_, file| file.is_over(now)).map(|(_, file)| file).collect();
+        kept.is_swept = !kept.files.is_empty();
+        let is_left = kept.is_swept;
+        drop(kept);
+        close(closing);
+        is_left
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Tag, KeptFile>> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Closes files that are not used any more, until there is none.
-async fn let_go(kept: Weak<KeptFiles>) {
-    loop {
-        tokio::time::sleep(UNUSED).await;
-        let then = Instant::now() - UNUSED;
-        if !kept.upgrade().is_some_and(|kept| kept.sweep(then)) {
-            return;
-        }
+impl KeptFile {
+    fn used_at(&self) -> Instant {
+        *self.used_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// Lets go of files. To close the last of a removed file is to give its room back, which may take the disk a while.
-fn close(files: Vec<KeptFile>) {
-    if !files.is_empty() {
-        tokio::task::spawn_blocking(move || drop(files));
+    fn use_now(&self) {
+        *self.used_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        now.duration_since(self.used_at()) >= UNUSED || now.duration_since(self.opened_at) >= LONGEST
     }
 }
 
@@ -112,10 +126,43 @@ impl Identity {
     }
 }
 
-/// Whether looking up the path of this open file never waits: true for the file systems whose directories stay in memory
-/// with an open file, false for networks, programs and whatever is not known.
+/// Closes files that are not used any more, until there is none.
+async fn let_go(kept: Weak<KeptFiles>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        if !kept.upgrade().is_some_and(|kept| kept.sweep(Instant::now())) {
+            return;
+        }
+    }
+}
+
+/// Lets go of files. To close the last of a removed file is to give its room back, which may take the disk a while.
+fn close(files: Vec<Arc<KeptFile>>) {
+    if !files.is_empty() {
+        tokio::task::spawn_blocking(move || drop(files));
+    }
+}
+
+/// What a path without any link in it leads to, if that can be said from memory.
 #[cfg(target_os = "linux")]
-pub(super) fn is_looked_up_in_memory(file: &File) -> bool {
+fn found_without_waiting(path: &std::path::Path) -> Option<Metadata> {
+    use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+
+    let look = OFlags::PATH | OFlags::CLOEXEC;
+    let found = openat2(CWD, path, look, Mode::empty(), ResolveFlags::CACHED | ResolveFlags::NO_SYMLINKS);
+    File::from(found.ok()?).metadata().ok()
+}
+
+/// Elsewhere nothing is kept.
+#[cfg(not(target_os = "linux"))]
+fn found_without_waiting(_: &std::path::Path) -> Option<Metadata> {
+    None
+}
+
+/// Whether what is known of this open file is in memory as long as it is open: true for file systems on disks of this
+/// machine, false for networks, programs, layers over others, and whatever is not known.
+#[cfg(target_os = "linux")]
+pub(super) fn is_known_from_memory(file: &File) -> bool {
     // The field's width and sign differ between platforms; every magic number fits 32 bits.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::unnecessary_cast)]
     rustix::fs::fstatfs(file).is_ok_and(|stat| LOCAL.contains(&(stat.f_type as u32)))
@@ -123,20 +170,25 @@ pub(super) fn is_looked_up_in_memory(file: &File) -> bool {
 
 /// Elsewhere nobody has looked.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn is_looked_up_in_memory(_: &File) -> bool {
+pub(super) fn is_known_from_memory(_: &File) -> bool {
     false
 }
 
-/// Magic numbers of `statfs(2)`: ext2 to ext4, XFS, Btrfs, F2FS, bcachefs, ZFS, overlayfs, tmpfs.
+/// Magic numbers of `statfs(2)`: ext2 to ext4, XFS, Btrfs, F2FS, bcachefs, ZFS, tmpfs.
 #[cfg(target_os = "linux")]
-const LOCAL: [u32; 8] =
-    [0xEF53, 0x5846_5342, 0x9123_683E, 0xF2F5_2010, 0xCA45_1A4E, 0x2FC1_2FC1, 0x794C_7630, 0x0102_1994];
+const LOCAL: [u32; 7] =
+    [0xEF53, 0x5846_5342, 0x9123_683E, 0xF2F5_2010, 0xCA45_1A4E, 0x2FC1_2FC1, 0x0102_1994];
 
-/// Files kept open for each share.
-const MOST: usize = 32;
+/// Files kept open at once.
+pub(crate) const MOST: usize = 64;
 
 /// For how long a file is kept that nobody asks for.
 const UNUSED: Duration = Duration::from_secs(5);
+
+/// For how long any file is kept.
+const LONGEST: Duration = Duration::from_secs(30);
+
+const SWEEP: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -160,9 +212,11 @@ mod tests {
         (library, items)
     }
 
-    /// Whether a file that was just opened is one that can be kept at all: it is where temporary files are.
+    /// Whether files can be kept at all where temporary files are.
     fn is_kept_here(share: &Path) -> bool {
-        File::open(share.join("a")).is_ok_and(|file| is_looked_up_in_memory(&file))
+        let path = share.join("a");
+        File::open(&path).is_ok_and(|file| is_known_from_memory(&file))
+            && found_without_waiting(&path).is_some()
     }
 
     #[tokio::test]
@@ -228,7 +282,7 @@ mod tests {
     #[tokio::test]
     async fn no_more_than_a_few_files_are_kept_open_and_those_used_last_are() {
         let share = tempfile::tempdir().expect("a directory");
-        let names = (0..MOST + 8).map(|number| format!("{number:02}")).chain(["a".into()]);
+        let names = (10..MOST + 18).map(|number| format!("{number:02}")).chain(["a".into()]);
         let (library, items) = share_of(share.path(), names).await;
         let mut opened = Vec::new();
         for item in &items {
@@ -239,5 +293,42 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert!(opened.iter().rev().take(most).all(|item| item.strong_count() > 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_is_opened_anew_from_time_to_time_however_often_it_is_asked_for() {
+        let share = tempfile::tempdir().expect("a directory");
+        let (library, items) = share_of(share.path(), ["a".into()]).await;
+        let first = Arc::downgrade(&open(&library, &items[0]).await.expect("open").item);
+        while first.strong_count() > 0 {
+            open(&library, &items[0]).await.expect("open");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_became_a_link_leads_nowhere() {
+        let outside = tempfile::tempdir().expect("a directory");
+        let share = outside.path().join("share");
+        fs::create_dir_all(share.join("sub")).expect("directories");
+        let (library, items) = share_of(&share, ["sub/a".into()]).await;
+        open(&library, &items[0]).await.expect("open");
+        fs::rename(share.join("sub"), outside.path().join("sub")).expect("moved");
+        std::os::unix::fs::symlink(outside.path().join("sub"), share.join("sub")).expect("a link");
+        assert!(matches!(open(&library, &items[0]).await, Err(LookupError::Unknown)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_task_closes_what_is_not_used_however_often_files_change() {
+        let share = tempfile::tempdir().expect("a directory");
+        let path = share.path().join("a");
+        let (library, items) = share_of(share.path(), ["a".into()]).await;
+        open(&library, &items[0]).await.expect("open");
+        let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        for size in 10..40 {
+            fs::write(&path, vec![b'x'; size]).expect("rewritten");
+            open(&library, &items[0]).await.expect("open");
+        }
+        assert!(tokio::runtime::Handle::current().metrics().num_alive_tasks() <= tasks + 1);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use std::{fmt, io};
@@ -13,7 +14,6 @@ use super::LookupError;
 use super::beneath::Root;
 use super::filter::{Filter, PatternError};
 use super::index::Index;
-use super::kept::KeptFiles;
 use super::scan::scan;
 
 /// A directory to share, as configured.
@@ -79,7 +79,7 @@ pub(super) struct Share {
     /// `None` until the first walk has ended, well or not.
     index: watch::Sender<Option<Arc<Index>>>,
     last: Mutex<LastScan>,
-    kept: Arc<KeptFiles>,
+    number: u64,
     /// One walk at a time.
     walking: Arc<tokio::sync::Mutex<()>>,
 }
@@ -98,7 +98,7 @@ impl Share {
             spec,
             index: watch::Sender::new(None),
             last: Mutex::default(),
-            kept: Arc::default(),
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             walking: Arc::default(),
         })
     }
@@ -178,9 +178,9 @@ impl Share {
         self.filter.enters(within.as_os_str().as_bytes())
     }
 
-    /// Its files that are open.
-    pub(super) fn kept(&self) -> &Arc<KeptFiles> {
-        &self.kept
+    /// What no other share of this process has, even one of the same name.
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     pub(super) fn spec(&self) -> &ShareSpec {
@@ -208,6 +208,8 @@ impl fmt::Debug for Share {
         f.debug_struct("Share").field("spec", &self.spec).finish_non_exhaustive()
     }
 }
+
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 /// How long anyone waits for the first walk over a share.
 pub const FIRST_WALK: Duration = Duration::from_secs(10);

@@ -37,17 +37,21 @@
 //!   from an order of events. An address that names no window, a file that ended early, a failed read, a file that is
 //!   no longer the one that was opened: each ends the connection with a reset, which also takes back what waits in the
 //!   kernel unsent. Nothing is ever filled up.
-//! - **A change that was seen stops the body.** Length, times and links of the file are compared right after each call,
-//!   and right before it unless the bytes were asked for a moment ago, and no call sends more than [`WINDOW`] bytes. What sets this apart from a copied body: bytes that
-//!   wait in the socket are pages of the file until the other end has confirmed them, so a program that writes *in
-//!   place* changes them there. The reset then comes after at most what fits the socket's buffer; only a change after
-//!   the last look, while the last bytes wait, goes unseen. Replacing a file by renaming another over it, the way files
-//!   should be replaced, never touches those pages. [`respond`] therefore takes this way only for files that have been
-//!   left alone long enough for strong validators.
-//! - **The runtime's threads do not wait for disks.** Before bytes go, and again when they waited for a second, samples of
-//!   their pages are looked for in the page cache; what is missing is read on a blocking thread first. A file system
-//!   that cannot tell is copied from.
+//! - **A change that was seen stops the body.** Length, times and links of the file are compared right before and right
+//!   after each call, and no call sends more than [`WINDOW`] bytes.
+//! - **The runtime's threads hardly ever wait for disks.** Before bytes go, and again when they waited for a second,
+//!   samples of their pages are looked for in the page cache; what is missing is read on a blocking thread first. A file
+//!   system that cannot tell is copied from.
 //! - **One connection does not hold up the others.** After [`WINDOW`] bytes without a pause the task yields.
+//!
+//! # What is not
+//! Bytes that wait in a socket are pages of the file: until the other end has confirmed them, and on the same machine
+//! until the reader has read them. A program that writes *in place*, or cuts the file short, changes them there, also
+//! into zeros. As long as more is to be sent the next look sees it and resets the connection; but a change after the last
+//! bytes went into the socket, while a slow reader has not taken them yet, reaches the reader under a clean end, and for a
+//! file that fits into the socket that is all of it. A copied body does not have this gap. So this way is for files that
+//! nobody writes in place: replacing a file by renaming another over it never touches those pages. [`respond`] takes it
+//! only for files that have been left alone long enough for strong validators.
 //!
 //! # Safety
 //! Two lines of `unsafe`, in `region.rs`: reserving memory, and calling it a slice. The first cannot be wrong: the

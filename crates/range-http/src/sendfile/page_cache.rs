@@ -18,13 +18,13 @@ pub(super) enum Look {
     Unknown,
 }
 
-/// Looks for the last byte and one in every [`STEP`] before it, without waiting and without reading more.
+/// Looks for the last byte, one in every [`STEP`] before it, and the first, without waiting and without reading more.
 ///
 /// The kernel reads ahead, and forgets, in runs of about that. A smaller hole costs one wait for the disk.
 pub(super) fn look(source: &FileSource, range: Range<u64>) -> Look {
     let last = range.end.saturating_sub(1);
     let before = (1..).map_while(|step| last.checked_sub(step * STEP)).take_while(|&at| at >= range.start);
-    let samples = [last].into_iter().chain(before);
+    let samples = [last].into_iter().chain(before).chain([range.start]);
     samples.map(|at| look_at(source, at)).find(|&look| look != Look::Resident).unwrap_or(Look::Resident)
 }
 

@@ -29,7 +29,7 @@ impl Queue {
     }
 
     /// Notes that it is full.
-    pub(super) const fn is_full(&mut self) {
+    pub(super) const fn note_full(&mut self) {
         self.waiting = true;
     }
 
@@ -113,15 +113,15 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(queue.took(2 * MIB, start), None);
         }
-        queue.is_full();
+        queue.note_full();
         assert_eq!(
             queue.took(MIB, start + Duration::from_secs(9)),
             None,
             "the first wait is only the beginning"
         );
-        queue.is_full();
+        queue.note_full();
         assert_eq!(queue.took(MIB, start + Duration::from_secs(10)), None, "1 MiB/s");
-        queue.is_full();
+        queue.note_full();
         assert_eq!(queue.took(MIB, start + Duration::from_millis(10_010)), Some(2 * MIB as u32), "100 MiB/s");
         assert_eq!(queue.length(), 2 * MIB as u32);
     }

@@ -82,6 +82,12 @@ impl FileSocket {
         self.windows.map(|windows| Lane { windows })
     }
 
+    /// Whether the last write that had to wait waits for the reader, and not for a disk or for its turn.
+    #[must_use]
+    pub fn waits_for_reader(&self) -> bool {
+        self.warming.is_none() && self.pause.is_none()
+    }
+
     /// The connection.
     #[must_use]
     pub fn get_ref(&self) -> &TcpStream {
@@ -152,20 +158,21 @@ impl FileSocket {
             if writable.is_pending() {
                 self.burst = 0;
                 if let Some(queue) = &mut self.queue {
-                    queue.is_full();
+                    queue.note_full();
                 }
             }
             ready!(writable)?;
             let at = window.start + range.start as u64;
-            let age = window.age(now());
-            if !warmed && age >= REMEMBERED && look(&window.source, at..at + count as u64) != Look::Resident {
+            if !warmed
+                && window.age(now()) >= REMEMBERED
+                && look(&window.source, at..at + count as u64) != Look::Resident
+            {
                 let source = window.source.clone();
                 self.warming = Some(spawn_blocking(move || warm(&source, at..at + count as u64)));
                 continue;
             }
-            // Nothing leaves once a change was seen. Whoever opened the file has looked right before its first bytes.
-            let is_first = range.start == 0 && age < FRESH;
-            if !is_first && let Err(error) = window.source.check() {
+            // Nothing leaves once a change was seen.
+            if let Err(error) = window.source.check() {
                 return self.fail(SendError::File(error));
             }
             let sent = if self.refused {
@@ -301,9 +308,6 @@ fn is_refusal(error: &io::Error) -> bool {
     let refusals = [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP, Errno::PERM];
     Errno::from_io_error(error).is_some_and(|errno| refusals.contains(&errno))
 }
-
-/// Up to this age the first bytes of a window go out without another look at the file.
-const FRESH: Duration = Duration::from_millis(1);
 
 /// How long the kernel surely keeps what was just asked for.
 const REMEMBERED: Duration = Duration::from_secs(1);

@@ -15,7 +15,8 @@ use tokio::net::TcpStream as Plain;
 /// Carries `stream`; with a lane if `sendfile` is wanted and the system can.
 #[cfg(target_os = "linux")]
 pub(super) fn carry(stream: TcpStream, sendfile: bool) -> (Plain, Option<Lane>) {
-    let socket = Plain::new(stream).with_short_queue();
+    let socket = Plain::new(stream);
+    let socket = if sendfile { socket.with_short_queue() } else { socket };
     let lane = socket.lane().filter(|_| sendfile);
     (socket, lane)
 }
