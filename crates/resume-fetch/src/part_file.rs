@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+#[cfg(test)]
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{FallocateFlags, FlockOperation};
@@ -20,8 +21,6 @@ use crate::publish::SealedPart;
 pub(crate) struct PartFile {
     file: Arc<File>,
     path: Arc<PathBuf>,
-    /// Its name is on the disk, too.
-    named: Arc<AtomicBool>,
     /// The next sync fails.
     #[cfg(test)]
     sync_fails: Arc<AtomicBool>,
@@ -74,7 +73,6 @@ impl PartFile {
         Self {
             file: Arc::new(file),
             path: Arc::new(path),
-            named: Arc::default(),
             #[cfg(test)]
             sync_fails: Arc::default(),
         }
@@ -130,7 +128,7 @@ impl PartFile {
         }
     }
 
-    /// Makes written bytes durable, and with the first of them the name they are found under. Blocking.
+    /// Makes written bytes durable. Blocking.
     ///
     /// After an error the kernel may have dropped the pages it could not write and report success the next time: the
     /// caller must forget the bytes this sync was to cover, and never sync again and believe it.
@@ -139,18 +137,7 @@ impl PartFile {
         if self.sync_fails.swap(false, Ordering::Relaxed) {
             return Err(self.failed("sync")(rustix::io::Errno::IO.into()));
         }
-        self.file.sync_data().map_err(self.failed("sync"))?;
-        // Also where the name was there before: whoever made it may have died before this.
-        if !self.named.load(Ordering::Relaxed) {
-            disk::sync_parent(&self.path).map_err(self.failed("sync the directory of"))?;
-            self.named.store(true, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    /// Makes durable whatever else the disk knows of the file, such as its permissions. Blocking.
-    pub(crate) fn sync_all(&self) -> io::Result<()> {
-        self.file.sync_all()
+        self.file.sync_data().map_err(self.failed("sync"))
     }
 
     /// Cuts or extends to `len` bytes and syncs. Blocking.
@@ -163,22 +150,18 @@ impl PartFile {
         self.file.set_len(len).and_then(|()| self.file.sync_all()).map_err(self.failed("truncate"))
     }
 
-    /// Declares the part whole: exactly `total` bytes, all synced, with the permissions of an ordinary new file, which
-    /// are synced with its final name. Blocking.
+    /// Declares the part whole: exactly `total` bytes, with the permissions of an ordinary new file, all synced.
+    /// Blocking.
     ///
     /// The caller vouches that the durable ranges cover `[0, total)`; this cuts what lies behind them.
     pub(crate) fn seal(self, total: u64) -> Result<SealedPart, LocalError> {
         // Some filesystems have no permissions to set; a file is no worse for that.
         let _ = self.file.set_permissions(Permissions::from_mode(disk::default_file_mode()));
-        match self.len()?.cmp(&total) {
+        if self.len()? < total {
             // Making it longer would make up bytes.
-            std::cmp::Ordering::Less => return Err(self.failed("seal")(io::ErrorKind::UnexpectedEof.into())),
-            // Its bytes were synced before they went on record.
-            std::cmp::Ordering::Equal => {}
-            std::cmp::Ordering::Greater => {
-                self.file.set_len(total).and_then(|()| self.file.sync_all()).map_err(self.failed("seal"))?;
-            }
+            return Err(self.failed("seal")(io::ErrorKind::UnexpectedEof.into()));
         }
+        self.file.set_len(total).and_then(|()| self.file.sync_all()).map_err(self.failed("seal"))?;
         Ok(SealedPart::new(self, total))
     }
 
@@ -210,6 +193,9 @@ fn open_locked(path: &Path, twin: Option<&Path>) -> Result<File, LocalError> {
         // A filesystem without locks: the ledger's own single-writer rule has to do.
         Err(rustix::io::Errno::NOTSUP | rustix::io::Errno::NOLCK | rustix::io::Errno::INVAL) => {}
         Err(error) => return Err(LocalError::io("lock", path)(error.into())),
+    }
+    if before.is_none() {
+        disk::sync_parent(path).map_err(LocalError::io("sync the directory of", path))?;
     }
     Ok(file)
 }

@@ -46,10 +46,6 @@ impl SealedPart {
             Err(error) => return Err(LocalError::io("publish", target)(error).into()),
         }
         names.sync(target)?;
-        // After the directory, whose sync brought the permissions along on most filesystems: then this costs nothing.
-        self.part
-            .sync_all()
-            .map_err(|source| LocalError::NotSynced { target: target.to_path_buf(), source })?;
         Ok(self.total)
     }
 }
