@@ -20,9 +20,11 @@ pub struct Completed {
 /// What vouches for a file beyond its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verified {
-    /// The caller's digest matches.
+    /// The caller's digest matches: that of the bytes as they were written, read back once, mostly while the rest
+    /// arrived. A program that writes into the part meanwhile, or a disk that loses later what it took, is not noticed.
     Digest,
-    /// The digest the peer itself announced (`Repr-Digest`, RFC 9530) matches: nothing was damaged on the way.
+    /// The digest the peer itself announced (`Repr-Digest`, RFC 9530) matches, read in the same way: nothing was
+    /// damaged on the way.
     PeerDigest,
     /// Every piece came under one strong validator, or in one piece.
     Validator,

@@ -339,7 +339,11 @@ impl Engine {
                 self.start_checkpoint();
                 Ok(())
             }
-            () = self.hashing.caught_up() => Ok(()),
+            () = self.hashing.caught_up() => {
+                // It may come again and again, sooner than the tick, which begins anew each time.
+                self.govern();
+                Ok(())
+            }
             () = self.board.asked.notified() => self.take_unreadable().await,
             Some(()) = OptionFuture::from(rest) => {
                 self.resting = None;

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use self::ask::Answered;
 pub(crate) use self::bounds::Bounds;
 use self::receive::Receiver;
+pub(crate) use self::receive::piece;
 use crate::decide::{Decision, Take};
 use crate::digest::Digest;
 use crate::error::{AttemptError, LocalError};

@@ -211,10 +211,12 @@ impl FetchRequest {
         self
     }
 
-    /// Bounds what a crash makes us ask for again: at most `bytes` are written and not yet on record (0: no bound), and
-    /// none for longer than `interval` plus the time a sync takes. 16 MiB and 2 s by default.
+    /// Bounds what a crash makes us ask for again: at most `bytes` are written and not yet on record (0: no bound), or
+    /// 16 KiB for each of the connections there may be and two more, where that is more; and none for longer than
+    /// `interval` plus the time a sync takes. 16 MiB and 2 s by default.
     ///
-    /// Syncing begins at half of it, beside the transfer; a disk that cannot keep up slows the transfer down.
+    /// Syncing begins at three eighths of it, or before, beside the transfer; a disk that cannot keep up slows the
+    /// transfer down.
     pub fn checkpoint(mut self, bytes: u64, interval: Duration) -> Self {
         self.checkpoint_bytes = if bytes == 0 { u64::MAX } else { bytes };
         self.checkpoint_interval = interval;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::Engine;
 use crate::error::{FetchErrorKind, LocalError};
-use crate::lease::blocking;
+use crate::lease::{blocking, piece};
 use crate::ledger::LedgerError;
 use crate::range_set::RangeSet;
+use crate::request::FetchRequest;
 use crate::transport::BoxFuture;
 
 /// A checkpoint in flight: the ranges it covers, and its end.
@@ -21,9 +22,9 @@ pub(super) enum CheckpointError {
 
 impl Engine {
     /// Whether as much is waiting for the disk as a crash may cost: then no report is taken, so that workers wait too,
-    /// and with them the network. What they have in their hands meanwhile is the last quarter of it.
+    /// and with them the network.
     pub(super) fn is_crowded(&self) -> bool {
-        self.checkpoint.is_some() && self.state.undurable_len() >= (self.checkpoint_bytes() / 4 * 3).max(1)
+        self.checkpoint.is_some() && self.state.undurable_len() >= crowded_at(&self.shared.request)
     }
 
     /// Starts a checkpoint when enough is written, or sets the clock for one.
@@ -32,7 +33,7 @@ impl Engine {
             return;
         }
         let waiting = self.state.undurable_len();
-        if waiting >= self.checkpoint_at() {
+        if waiting >= checkpoint_at(&self.shared.request) {
             self.start_checkpoint();
         } else if waiting > 0 && self.checkpoint_due.is_none() {
             self.checkpoint_due = Some(self.shared.clock.sleep(self.shared.request.checkpoint_interval));
@@ -85,6 +86,7 @@ impl Engine {
                 // whatever else was written since the last good sync is not believed either.
                 self.poisoned = true;
                 self.state.written = self.state.durable.clone();
+                self.hashing.forget();
                 self.post();
                 Err(error.into())
             }
@@ -127,16 +129,20 @@ impl Engine {
         self.reserved = until;
         from..until
     }
+}
 
-    /// Three eighths of what a crash may cost: as much again arrives while these are being synced, so that nobody waits
-    /// for a disk that is as fast as the network.
-    fn checkpoint_at(&self) -> u64 {
-        (self.checkpoint_bytes() / 8 * 3).max(1)
-    }
+/// Three eighths of what a crash may cost: as much again arrives while these are being synced, so that nobody waits for
+/// a disk that is as fast as the network.
+fn checkpoint_at(request: &FetchRequest) -> u64 {
+    (request.checkpoint_bytes / 8 * 3).clamp(1, crowded_at(request))
+}
 
-    fn checkpoint_bytes(&self) -> u64 {
-        self.shared.request.checkpoint_bytes
-    }
+/// What a crash may cost less the pieces nobody has been told of, and three quarters of it at most: a piece for each
+/// worker, one in the queue, and the one that comes just before the limit.
+fn crowded_at(request: &FetchRequest) -> u64 {
+    let unheard = (request.connections.limit() as u64 + 2).saturating_mul(piece(request));
+    let bytes = request.checkpoint_bytes;
+    bytes.saturating_sub(unheard).min(bytes / 4 * 3).max(1)
 }
 
 /// How far ahead of the last written byte room is kept.
@@ -159,7 +165,7 @@ mod tests {
     use crate::lease::Shared;
     use crate::ledger::{Ledger, MemoryLedger};
     use crate::part_file::PartFile;
-    use crate::request::{Connections, FetchRequest, Wanted};
+    use crate::request::{Connections, Wanted};
     use crate::reqwest_transport::ReqwestTransport;
     use crate::schedule::Demand;
 
@@ -224,6 +230,24 @@ mod tests {
         let record = ledger.load().await.unwrap().expect("it had begun");
         assert!(record.durable.is_empty(), "{record:?}");
         assert_eq!(error.bytes_kept, 0);
+    }
+
+    #[test]
+    fn what_is_not_on_record_stays_within_the_bound_or_within_the_smallest_pieces_there_are() {
+        for connections in [1, 2, 4, 16] {
+            for bytes in [1, 100 << 10, 256 << 10, 1 << 20, 16 << 20, 1 << 30, 0] {
+                let request = FetchRequest::new("http://host/x", "x").unwrap();
+                let request = request.connections(Connections::adaptive(connections));
+                let request = request.checkpoint(bytes, Duration::from_secs(2));
+                let (at, crowded) = (checkpoint_at(&request), crowded_at(&request));
+                assert!((1..=crowded).contains(&at), "{connections} {bytes}: {at} {crowded}");
+                // The last one heard of, one in the queue, and one of each worker.
+                let unheard = (connections as u64 + 2) * piece(&request);
+                let smallest = (connections as u64 + 2) * (16 << 10);
+                let most = (crowded - 1).saturating_add(unheard);
+                assert!(most <= request.checkpoint_bytes.max(smallest), "{connections} {bytes}: {most}");
+            }
+        }
     }
 
     #[tokio::test]

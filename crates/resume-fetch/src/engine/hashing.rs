@@ -1,13 +1,16 @@
 //! The digest of the whole, while it is still coming in: a check follows the first missing byte through the part file,
 //! beside the transfer, so that little is left to read when the last byte is there.
 //!
-//! What it has seen counts only as long as none of it changed: a new generation and bytes that were lost send it back to
-//! the start. In the end it says no more than a digest of the finished file would.
+//! What it has seen counts only as long as we change none of it: a new generation and bytes that were lost send it back
+//! to the start. Each byte is read back once, some time after it was written. So it says less than a digest of the
+//! finished file: what another program writes into the part behind it, or what the disk loses then, it does not notice.
 
 use tokio::task::{JoinHandle, spawn_blocking};
+use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use crate::digest::{Check, Digest};
+use crate::error::{FetchErrorKind, LocalError};
 use crate::request::Wanted;
 
 /// A check that keeps up with the download.
@@ -15,34 +18,65 @@ use crate::request::Wanted;
 pub(super) struct Hashing {
     /// What it has seen so far, while it is not at work.
     check: Option<Check>,
-    work: Option<JoinHandle<Option<Check>>>,
+    work: Option<JoinHandle<Seen>>,
     /// What it has seen is not what is held any more.
     stale: bool,
+    /// The next bytes could not be read: that is looked at again in the end, and dealt with there.
+    stuck: bool,
 }
 
+/// What a check has seen, and what kept it from seeing more.
+type Seen = (Check, Result<(), FetchErrorKind>);
+
 impl Hashing {
+    /// Sends it after the first `held` bytes, when that is worth the way and it is not at work.
+    fn follow(
+        &mut self,
+        expected: Digest,
+        held: u64,
+        stop: CancellationToken,
+        read: impl Fn(&mut [u8], u64) -> Result<(), LocalError> + Send + 'static,
+    ) {
+        if self.work.is_some() || self.stuck {
+            return;
+        }
+        let mut check = self.seen(expected).unwrap_or_else(|| Check::new(expected));
+        if held < check.at().saturating_add(STRIDE) {
+            self.check = Some(check);
+            return;
+        }
+        let until = held.min(check.at().saturating_add(LONGEST));
+        self.work = Some(spawn_blocking(move || {
+            let fed = check.feed(until, &stop, read);
+            (check, fed)
+        }));
+    }
+
     /// Resolves when the check has caught up with what it was sent for; never while it is not at work. Cancel safe.
     pub(super) async fn caught_up(&mut self) {
-        match self.work.as_mut() {
-            Some(work) => {
-                let check = work.await.ok().flatten();
-                self.work = None;
-                self.check = check.filter(|_| !std::mem::take(&mut self.stale));
-            }
-            None => std::future::pending().await,
+        let Some(work) = self.work.as_mut() else { return std::future::pending().await };
+        let seen = work.await;
+        self.work = None;
+        // Whatever it met among bytes that are not held any more says nothing about those that are.
+        if std::mem::take(&mut self.stale) {
+            return;
         }
+        self.stuck = !matches!(seen, Ok((_, Ok(()))));
+        self.check = seen.ok().map(|(check, _)| check);
     }
 
     /// Bytes it may have seen have changed.
     pub(super) fn forget(&mut self) {
         self.check = None;
         self.stale = self.work.is_some();
+        self.stuck = false;
     }
 
     /// Waits for it, and takes what it has seen, if that is of use for `expected`.
     pub(super) async fn take(&mut self, expected: Digest) -> Option<Check> {
         self.rest().await;
-        self.check.take().filter(|check| check.expected() == expected)
+        self.stuck = false;
+        self.seen(expected)
     }
 
     /// Waits until it is not at work.
@@ -51,6 +85,10 @@ impl Hashing {
             self.caught_up().await;
         }
     }
+
+    fn seen(&mut self, expected: Digest) -> Option<Check> {
+        self.check.take().filter(|check| check.expected() == expected)
+    }
 }
 
 impl Engine {
@@ -58,25 +96,14 @@ impl Engine {
     pub(super) fn keep_hashing(&mut self) {
         let Some(expected) = self.expected_digest().filter(|_| self.is_worth_hashing()) else { return };
         let held = self.state.written.available_from(0);
-        let at = self.hashing.check.as_ref().map_or(0, Check::at);
-        if held < at.saturating_add(STRIDE) {
-            return;
-        }
-        let until = held.min(at + LONGEST);
-        let check = self.hashing.check.take().filter(|check| check.expected() == expected);
-        let mut check = check.unwrap_or_else(|| Check::new(expected));
         let (part, stop) = (self.shared.part.clone(), self.shared.stop.clone());
-        self.hashing.work = Some(spawn_blocking(move || {
-            // What cannot be read is looked at again in the end, and dealt with there.
-            let fed = check.feed(until, &stop, |buffer, at| part.read_at(buffer, at));
-            fed.is_ok().then_some(check)
-        }));
+        self.hashing.follow(expected, held, stop, move |buffer, at| part.read_at(buffer, at));
     }
 
-    /// Whether what is held now may become the file, and nobody is at it already.
+    /// Whether what is held now may become the file in this call: a peer that does not answer costs no reading.
     fn is_worth_hashing(&self) -> bool {
         let whole = matches!(self.shared.request.wanted, Wanted::Whole);
-        whole && self.restart_due.is_none() && self.hashing.work.is_none()
+        whole && self.restart_due.is_none() && self.pieces > 0
     }
 
     /// The digest the whole must have: the caller's, else the one the peer named.
@@ -89,3 +116,101 @@ impl Engine {
 const STRIDE: u64 = 1 << 20;
 /// Read in one go, so that it is soon known when they are not wanted any more.
 const LONGEST: u64 = 8 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    const EXPECTED: Digest = Digest::Sha256([7; 32]);
+    const OTHER: Digest = Digest::Blake3([7; 32]);
+
+    /// Sends it after `held` bytes of zeroes, as often as it goes, and counts how often it went.
+    async fn follow(hashing: &mut Hashing, expected: Digest, held: u64) -> usize {
+        for times in 0.. {
+            hashing.follow(expected, held, CancellationToken::new(), |_, _| Ok(()));
+            if hashing.work.is_none() {
+                return times;
+            }
+            hashing.caught_up().await;
+        }
+        unreachable!("it catches up")
+    }
+
+    fn unreadable() -> LocalError {
+        LocalError::io("read", "disk")(io::Error::other("bad sector"))
+    }
+
+    #[tokio::test]
+    async fn it_follows_in_strides_and_goes_on_where_it_was() {
+        let mut hashing = Hashing::default();
+        assert_eq!(follow(&mut hashing, EXPECTED, STRIDE - 1).await, 0);
+        assert_eq!(follow(&mut hashing, EXPECTED, STRIDE).await, 1);
+        assert_eq!(follow(&mut hashing, EXPECTED, 2 * STRIDE - 1).await, 0);
+        assert_eq!(follow(&mut hashing, EXPECTED, STRIDE + 2 * LONGEST).await, 2);
+        assert_eq!(hashing.take(EXPECTED).await.map(|check| check.at()), Some(STRIDE + 2 * LONGEST));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_tried_once_and_what_came_before_it_is_kept() {
+        let mut hashing = Hashing::default();
+        let tries = Arc::new(AtomicU64::new(0));
+        for _ in 0..3 {
+            let tries = Arc::clone(&tries);
+            hashing.follow(EXPECTED, LONGEST, CancellationToken::new(), move |_, at| {
+                let good = at < STRIDE || tries.fetch_add(1, Ordering::Relaxed) > 0;
+                if good { Ok(()) } else { Err(unreadable()) }
+            });
+            hashing.rest().await;
+        }
+        assert_eq!(tries.load(Ordering::Relaxed), 1);
+        assert_eq!(hashing.take(EXPECTED).await.map(|check| check.at()), Some(STRIDE));
+        assert_eq!(follow(&mut hashing, EXPECTED, LONGEST).await, 1, "the end has looked at it since");
+    }
+
+    #[tokio::test]
+    async fn bytes_that_come_instead_of_unreadable_ones_are_followed_again() {
+        let mut hashing = Hashing::default();
+        let fail = |_: &mut [u8], _| Err(unreadable());
+        hashing.follow(EXPECTED, LONGEST, CancellationToken::new(), fail);
+        hashing.rest().await;
+        hashing.forget();
+        assert_eq!(follow(&mut hashing, EXPECTED, LONGEST).await, 1);
+
+        hashing.forget();
+        hashing.follow(EXPECTED, LONGEST, CancellationToken::new(), fail);
+        hashing.forget();
+        hashing.rest().await;
+        assert_eq!(follow(&mut hashing, EXPECTED, LONGEST).await, 1, "given up while it was at work");
+    }
+
+    #[tokio::test]
+    async fn only_what_was_seen_before_the_bytes_changed_is_forgotten() {
+        let mut hashing = Hashing::default();
+        hashing.follow(EXPECTED, LONGEST, CancellationToken::new(), |_, _| Ok(()));
+        hashing.forget();
+        hashing.caught_up().await;
+        assert!(hashing.check.is_none(), "it has seen what is not held any more");
+
+        hashing.follow(EXPECTED, LONGEST, CancellationToken::new(), |_, _| panic!("it comes to nothing"));
+        hashing.forget();
+        hashing.caught_up().await;
+        assert_eq!(follow(&mut hashing, EXPECTED, LONGEST).await, 1);
+        assert_eq!(hashing.take(EXPECTED).await.map(|check| check.at()), Some(LONGEST));
+    }
+
+    #[tokio::test]
+    async fn a_check_for_another_digest_begins_at_the_first_byte() {
+        let mut hashing = Hashing::default();
+        assert_eq!(follow(&mut hashing, OTHER, LONGEST).await, 1);
+        assert_eq!(
+            follow(&mut hashing, EXPECTED, LONGEST + STRIDE).await,
+            2,
+            "no more than the longest at once"
+        );
+        assert_eq!(hashing.take(EXPECTED).await.map(|check| check.at()), Some(LONGEST + STRIDE));
+    }
+}

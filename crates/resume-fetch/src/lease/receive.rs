@@ -439,7 +439,7 @@ fn take_up_to(frame: &mut Bytes, length: u64) -> Bytes {
 
 /// Bytes gathered before they are written. All connections together hold as much as two of the largest pieces, and
 /// their unwritten bytes are a fraction of a checkpoint.
-fn piece(request: &FetchRequest) -> u64 {
+pub(crate) fn piece(request: &FetchRequest) -> u64 {
     let connections = request.connections.limit() as u64;
     let largest = (2 * MAX_PIECE / connections).min(MAX_PIECE);
     (request.checkpoint_bytes / 8 / connections).clamp(MIN_PIECE, largest)
