@@ -8,6 +8,8 @@ mod checkpoint;
 mod crew;
 mod finish;
 mod hashing;
+#[cfg(all(test, feature = "reqwest"))]
+mod lab;
 mod outcome;
 mod pace;
 mod parking;
@@ -355,7 +357,7 @@ impl Engine {
                 self.show_same_phase();
                 Ok(())
             }
-            news = self.crew.news(listens) => match news {
+            news = self.crew.news(), if listens => match news {
                 News::Report(report) => {
                     let outcome = self.reported(report).await;
                     self.govern();

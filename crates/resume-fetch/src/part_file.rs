@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 #[cfg(test)]
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::fs::{FallocateFlags, FlockOperation};
 
@@ -24,6 +24,9 @@ pub(crate) struct PartFile {
     /// The next sync fails.
     #[cfg(test)]
     sync_fails: Arc<AtomicBool>,
+    /// How often it was read.
+    #[cfg(test)]
+    reads: Arc<AtomicU64>,
 }
 
 impl PartFile {
@@ -69,12 +72,20 @@ impl PartFile {
         part
     }
 
+    /// How often it was read so far.
+    #[cfg(all(test, feature = "reqwest"))]
+    pub(crate) fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+
     fn new(file: File, path: PathBuf) -> Self {
         Self {
             file: Arc::new(file),
             path: Arc::new(path),
             #[cfg(test)]
             sync_fails: Arc::default(),
+            #[cfg(test)]
+            reads: Arc::default(),
         }
     }
 
@@ -99,6 +110,8 @@ impl PartFile {
 
     /// Fills `buffer` from `offset`. Blocking.
     pub(crate) fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), LocalError> {
+        #[cfg(test)]
+        self.reads.fetch_add(1, Ordering::Relaxed);
         self.file.read_exact_at(buffer, offset).map_err(self.failed("read"))
     }
 

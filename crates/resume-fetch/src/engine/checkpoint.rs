@@ -153,21 +153,14 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use retry_kit::{Clock, TokioClock};
     use scripted_peer::{Representation, ScriptedPeer};
-    use tokio::sync::{mpsc, watch};
-    use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::board::Board;
+    use crate::engine::lab::engine;
     use crate::error::FetchError;
-    use crate::event::Progress;
-    use crate::lease::Shared;
     use crate::ledger::{Ledger, MemoryLedger};
     use crate::part_file::PartFile;
-    use crate::request::{Connections, Wanted};
-    use crate::reqwest_transport::ReqwestTransport;
-    use crate::schedule::Demand;
+    use crate::request::Connections;
 
     /// Downloads 1 MiB into `device`, which has something against it.
     async fn into_device(device: &str) -> (FetchError, Arc<MemoryLedger>) {
@@ -184,26 +177,8 @@ mod tests {
         let peer = ScriptedPeer::start().await;
         peer.serve("/file", Representation::seeded(7, length).etag("\"a\""));
         let request = settings(FetchRequest::new(&peer.url("/file"), "/nowhere/x").unwrap());
-        let shared = Shared {
-            transport: Arc::new(ReqwestTransport::new(Duration::from_secs(10)).unwrap()),
-            clock: Arc::new(TokioClock),
-            request,
-            part,
-            stop: CancellationToken::new(),
-        };
         let ledger = Arc::new(MemoryLedger::new());
-        let board = Arc::new(Board::new(Demand::new(Wanted::Whole, TokioClock.now())));
-        let progress = watch::channel(Progress::default()).0;
-        let events = mpsc::unbounded_channel().0;
-        let rng = fastrand::Rng::with_seed(1);
-        let engine = Engine::new(
-            Arc::new(shared),
-            Arc::clone(&ledger) as Arc<dyn Ledger>,
-            board,
-            events,
-            progress,
-            rng,
-        );
+        let engine = engine(request, part, &ledger);
         (engine.run(None).await.unwrap_err(), ledger)
     }
 

@@ -141,12 +141,12 @@ impl Crew {
         ids.into_iter().for_each(|id| self.end(id));
     }
 
-    /// The next thing that happens. Reports are held up while `listens` is false, and with them the workers; but those
-    /// of a worker that has ended come before its end in any case.
+    /// The next thing that happens. The reports of a worker that has ended come before its end. Workers have to wait
+    /// while nobody asks.
     ///
     /// # Cancel safety
     /// Safe. Nothing is lost.
-    pub(super) async fn news(&mut self, listens: bool) -> News {
+    pub(super) async fn news(&mut self) -> News {
         loop {
             if self.ended.is_some() {
                 if let Ok(report) = self.inbox.try_recv() {
@@ -161,7 +161,7 @@ impl Crew {
             }
             tokio::select! {
                 biased;
-                Some(report) = self.inbox.recv(), if listens => return News::Report(report),
+                Some(report) = self.inbox.recv() => return News::Report(report),
                 Some(ended) = self.workers.join_next() => match ended {
                     Ok(ended) => self.ended = Some(ended),
                     Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

@@ -214,3 +214,80 @@ mod tests {
         assert_eq!(hashing.take(EXPECTED).await.map(|check| check.at()), Some(LONGEST + STRIDE));
     }
 }
+
+#[cfg(all(test, feature = "reqwest"))]
+mod on_the_way {
+    use std::num::NonZeroU32;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use retry_kit::RetryPolicy;
+    use scripted_peer::{Answer, Gate, Representation, ScriptedPeer, assert_same_bytes, seeded_bytes};
+    use sha2::Digest as _;
+
+    use super::*;
+    use crate::completed::Verified;
+    use crate::engine::lab::engine;
+    use crate::ledger::{Ledger, MemoryLedger};
+    use crate::part_file::PartFile;
+    use crate::request::{Connections, FetchRequest};
+
+    const MIB: u64 = 1 << 20;
+    const SIZE: u64 = 12 * MIB;
+
+    fn digest(seed: u64) -> Digest {
+        Digest::Sha256(sha2::Sha256::digest(seeded_bytes(seed, 0..SIZE)).into())
+    }
+
+    #[tokio::test]
+    async fn bytes_hashed_on_the_way_and_given_up_since_are_no_part_of_the_digest() {
+        let of = |seed: u64| Representation::seeded(seed, SIZE).etag(format!("\"{seed}\""));
+        let (peer, gate) = (ScriptedPeer::start().await, Gate::closed());
+        peer.serve("/file", of(8));
+        let cut = Answer::hold_at(9 * MIB, &gate).and(Answer::truncate_at(10 * MIB));
+        peer.script("/file", [cut.and(Answer::then_serve(of(7)))]);
+        let dir = tempfile::tempdir().unwrap();
+        let (target, path) = (dir.path().join("x"), dir.path().join("x.part"));
+        let part = PartFile::open(path, None).unwrap();
+        let request = FetchRequest::new(&peer.url("/file"), &target).unwrap();
+        let request = request.connections(Connections::SEQUENTIAL).expect_digest(Some(digest(7)));
+        let run = tokio::spawn(engine(request, part.clone(), &Arc::default()).run(None));
+        gate.parked(1).await;
+        while part.reads() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        gate.release();
+        let done = run.await.unwrap().unwrap();
+        assert_eq!((done.restarts, done.verified), (1, Verified::Digest));
+        assert_same_bytes(target, 7, SIZE);
+    }
+
+    #[tokio::test]
+    async fn a_call_to_an_absent_peer_reads_nothing_of_what_is_held() {
+        let peer = ScriptedPeer::start().await;
+        let file = Representation::seeded(7, SIZE).etag("\"a\"");
+        peer.serve("/file", file);
+        peer.script("/file", [Answer::truncate_at(10 * MIB)]);
+        let dir = tempfile::tempdir().unwrap();
+        let part = PartFile::open(dir.path().join("x.part"), None).unwrap();
+        let ledger = Arc::new(MemoryLedger::new());
+        let mut once = RetryPolicy::default();
+        once.max_attempts = NonZeroU32::MIN;
+        let request = |digest| {
+            let request = FetchRequest::new(&peer.url("/file"), dir.path().join("x")).unwrap();
+            let request = request.connections(Connections::SEQUENTIAL).retry(once.clone());
+            request.expect_digest(digest)
+        };
+        engine(request(None), part.clone(), &ledger).run(None).await.unwrap_err();
+        assert_eq!(part.reads(), 0, "no digest, nothing to hash");
+        peer.script("/file", [Answer::close_before_head()]);
+        let record = ledger.load().await.unwrap();
+        assert!(record.as_ref().is_some_and(|record| record.durable.len() == 10 * MIB), "{record:?}");
+        let error = engine(request(Some(digest(7))), part.clone(), &ledger).run(record).await.unwrap_err();
+        assert_eq!((error.bytes_kept, part.reads()), (10 * MIB, 0));
+        let record = ledger.load().await.unwrap();
+        let done = engine(request(Some(digest(7))), part.clone(), &ledger).run(record).await.unwrap();
+        assert_eq!((done.resumed_from, done.verified), (10 * MIB, Verified::Digest));
+        assert!(part.reads() > 0);
+    }
+}

@@ -164,7 +164,7 @@ impl Engine {
     pub(super) async fn dismiss(&mut self, kept: Option<LeaseId>) {
         self.crew.end_all_but(kept);
         while self.crew.members().any(|(id, _)| Some(id) != kept) {
-            match self.crew.news(true).await {
+            match self.crew.news().await {
                 News::Report(Report::Written { lease, generation, range }) => {
                     self.written(lease, generation, range);
                 }
