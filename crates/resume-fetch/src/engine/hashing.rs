@@ -221,7 +221,7 @@ mod on_the_way {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use retry_kit::RetryPolicy;
+    use retry_kit::{Clock, RetryPolicy, TokioClock};
     use scripted_peer::{Answer, Gate, Representation, ScriptedPeer, assert_same_bytes, seeded_bytes};
     use sha2::Digest as _;
 
@@ -254,7 +254,7 @@ mod on_the_way {
         let run = tokio::spawn(engine(request, part.clone(), &Arc::default()).run(None));
         gate.parked(1).await;
         while part.reads() == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            TokioClock.sleep(Duration::from_millis(1)).await;
         }
         gate.release();
         let done = run.await.unwrap().unwrap();

@@ -1,7 +1,7 @@
 //! Wrong bytes under right validators.
 
 use resume_fetch::{Digest, FetchErrorKind, RestartReason, Verified};
-use scripted_peer::{Answer, seeded_bytes};
+use scripted_peer::{Answer, Representation, seeded_bytes};
 
 use crate::HALF;
 use crate::common::{FILE, Lab, MIB, OTHER, SEED, file, other_file};
