@@ -32,7 +32,7 @@ CREATE INDEX download_by_url ON download (url, id) WHERE item IS NULL;
 CREATE INDEX download_by_peer ON download (peer, id) WHERE peer IS NOT NULL;
 
 -- What a start compares with the disk: whose a part file is, and which rows have bytes on record in one.
-CREATE INDEX download_by_part ON download (part, state) WHERE part IS NOT NULL;
+CREATE INDEX download_by_part ON download (part) WHERE part IS NOT NULL;
 CREATE INDEX download_begun ON download (id)
     WHERE durable > 0 AND part IS NOT NULL
       AND state IN ('queued', 'downloading', 'waiting', 'paused', 'finalizing', 'failed');

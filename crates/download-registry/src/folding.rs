@@ -118,7 +118,8 @@ const LENGTH: &str = "PRAGMA wal_checkpoint(NOOP)";
 /// Folds what can be folded without making anyone wait.
 const FOLD: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
-/// Pages from which on the log is long: 16 MiB, some hundred changes of state.
-const LONG: i64 = 4096;
+/// Pages from which on the log is long: 8 MiB, a hundred changes of state. A log that begins anew is written over what is
+/// there already, and a sync of that costs less than one that makes a file longer.
+const LONG: i64 = 2048;
 /// Writes between two looks at the log. One makes some ten pages of it.
 const LOOK_EVERY: usize = 32;

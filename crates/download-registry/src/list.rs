@@ -106,7 +106,8 @@ impl Registry {
             return Err(CursorError.into());
         }
         let limit = page_length(query);
-        let mut statement = select(query);
+        let lead = self.lead(query).await.map_err(read_error)?;
+        let mut statement = select(query, lead);
         // One more than asked shows whether there is a next page.
         statement.push(" LIMIT ").push_bind(limit + 1);
         let found = statement.build().fetch_all(self.readers()).await.map_err(read_error)?;
@@ -116,6 +117,26 @@ impl Registry {
         items.truncate(limit as usize);
         let next = items.last().filter(|_| more).map(|last| Cursor::after(query.sort, last));
         Ok(Page { items, next })
+    }
+
+    /// Chooses the index that leads to a page which is filtered and in another order than that of the numbers.
+    ///
+    /// Walking along the order passes rows that do not fit, all the more the fewer fit; sorting what fits costs as much
+    /// as there is of it. With the bound between the two, neither looks at more rows than the square root of rows on a
+    /// page times rows in all.
+    async fn lead(&self, query: &ListQuery) -> Result<Lead, sqlx::Error> {
+        let by_number = matches!(query.sort, Sort::Newest | Sort::Oldest);
+        if by_number || (query.states.is_empty() && query.peer.is_none()) {
+            return Ok(Lead::Planner);
+        }
+        let rows: i64 = sqlx::query_scalar(ROWS).fetch_one(self.readers()).await?;
+        let many = (i64::from(page_length(query)) * rows).isqrt().max(1);
+        for mut count in fitting(query, many) {
+            if count.build_query_scalar::<i64>().fetch_one(self.readers()).await? < many {
+                return Ok(Lead::Filter);
+            }
+        }
+        Ok(Lead::Order)
     }
 
     /// Counts the rows in each state; states without rows are there with zero.
@@ -135,21 +156,62 @@ fn page_length(query: &ListQuery) -> u32 {
     if query.limit == 0 { DEFAULT_LIMIT } else { query.limit.min(MAX_LIMIT) }
 }
 
+/// Which index leads to the rows of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lead {
+    /// The one the planner takes: it has no bad choice.
+    Planner,
+    /// That of the order.
+    Order,
+    /// That of what is asked for; the rows are sorted then.
+    Filter,
+}
+
+/// Counts the rows each filter lets through, up to `many`.
+fn fitting(query: &ListQuery, many: i64) -> Vec<QueryBuilder<Sqlite>> {
+    let mut counts = Vec::new();
+    if let Some(peer) = &query.peer {
+        let mut sql = QueryBuilder::new("SELECT count(*) FROM (SELECT 1 FROM download WHERE peer = ");
+        sql.push_bind(peer.clone());
+        counts.push(sql);
+    }
+    if !query.states.is_empty() {
+        let mut sql = QueryBuilder::new("SELECT count(*) FROM (SELECT 1 FROM download WHERE ");
+        push_states(&mut sql, &query.states);
+        counts.push(sql);
+    }
+    for sql in &mut counts {
+        sql.push(" LIMIT ").push_bind(many).push(")");
+    }
+    counts
+}
+
+fn push_states(sql: &mut QueryBuilder<Sqlite>, states: &[DownloadState]) {
+    sql.push("state IN (");
+    let mut list = sql.separated(", ");
+    for state in states {
+        list.push_bind(state.as_str());
+    }
+    sql.push(")");
+}
+
 /// Puts a statement together from constants; everything a caller said is bound.
-pub(crate) fn select(query: &ListQuery) -> QueryBuilder<Sqlite> {
+pub(crate) fn select(query: &ListQuery, lead: Lead) -> QueryBuilder<Sqlite> {
+    // A sign in front of a column keeps the planner from its index.
+    let (filter, ordering) = match lead {
+        Lead::Planner => ("", ""),
+        Lead::Order => ("+", ""),
+        Lead::Filter => ("", "+"),
+    };
     let mut sql = QueryBuilder::new("SELECT * FROM download WHERE true");
     if let Some(states) = merged(query) {
         push_merged(&mut sql, query, states);
     } else if !query.states.is_empty() {
-        sql.push(" AND state IN (");
-        let mut states = sql.separated(", ");
-        for state in &query.states {
-            states.push_bind(state.as_str());
-        }
-        sql.push(")");
+        sql.push(" AND ").push(filter);
+        push_states(&mut sql, &query.states);
     }
     if let Some(peer) = &query.peer {
-        sql.push(" AND peer = ").push_bind(peer.clone());
+        sql.push(" AND ").push(filter).push("peer = ").push_bind(peer.clone());
     }
     if let Some(text) = &query.text {
         let pattern = like_pattern(text);
@@ -166,7 +228,7 @@ pub(crate) fn select(query: &ListQuery) -> QueryBuilder<Sqlite> {
     if let Some(cursor) = &query.cursor {
         if key != "id" {
             // Said twice, so that the index is entered at the place where the page before ended.
-            sql.push(" AND ").push(key).push(from(descending));
+            sql.push(" AND ").push(ordering).push(key).push(from(descending));
             cursor.bind_key(&mut sql);
             sql.push(" AND (").push(key).push(after(descending));
             cursor.bind_key(&mut sql);
@@ -176,7 +238,7 @@ pub(crate) fn select(query: &ListQuery) -> QueryBuilder<Sqlite> {
         }
     }
     let order = |descending| if descending { " DESC" } else { " ASC" };
-    sql.push(" ORDER BY ").push(key).push(order(descending));
+    sql.push(" ORDER BY ").push(ordering).push(key).push(order(descending));
     if key != "id" {
         sql.push(", id").push(order(id_descending));
     }
@@ -274,6 +336,8 @@ pub(crate) const LATEST_FOR_TARGET: &str =
     "SELECT * FROM download WHERE target = ?1 ORDER BY id DESC LIMIT 1";
 
 pub(crate) const COUNTS: &str = "SELECT state, n FROM state_count";
+
+const ROWS: &str = "SELECT coalesce(sum(n), 0) FROM state_count";
 
 const DEFAULT_LIMIT: u32 = 100;
 const MAX_LIMIT: u32 = 1_000;

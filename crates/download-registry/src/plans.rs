@@ -7,7 +7,10 @@ use sqlx::{AssertSqlSafe, Row};
 
 use crate::{
     Cursor, DownloadState, ListQuery, NewDownload, Registry, Sort, StorageError, Timestamp, claim, history,
-    list, operator, parts, ranges, recording, recovery, retention, session::Through, sources, step,
+    list::{self, Lead},
+    operator, parts, ranges, recording, recovery, retention,
+    session::Through,
+    sources, step,
 };
 
 /// Statements, and what must be in the plan of each.
@@ -50,7 +53,7 @@ const STATEMENTS: &[(&str, &[&str])] = &[
     (list::LATEST_FOR_ITEM, &["SEARCH download USING INDEX download_by_item (peer=? AND item=?)"]),
     (list::LATEST_FOR_TARGET, &["SEARCH download USING INDEX download_by_target (target=?)"]),
     (parts::BEGUN, &["SCAN download USING INDEX download_begun"]),
-    (parts::AT, &["SEARCH download USING INDEX download_by_part (part=? AND state=?)"]),
+    (parts::AT, &["SEARCH download USING INDEX download_by_part (part=?)"]),
     (
         parts::OUTSIDE,
         &[
@@ -165,6 +168,37 @@ async fn a_page_of_several_states_or_of_one_peer_passes_no_row_of_another() {
     }
 }
 
+#[tokio::test]
+async fn a_filtered_page_in_another_order_is_led_by_the_index_that_was_chosen() {
+    let (_dir, registry) = open().await;
+    let new = NewDownload { url: "https://example.org/".to_owned(), ..NewDownload::default() };
+    let row = registry.enqueue(&new, Timestamp::from_millis(0)).await.unwrap();
+    for knowledge in ["empty", "full"] {
+        if knowledge == "full" {
+            fill(&registry).await.unwrap();
+        }
+        for (sort, index) in [
+            (Sort::Queue, "download_by_priority"),
+            (Sort::Name, "download_by_name"),
+            (Sort::Updated, "download_by_update"),
+            (Sort::Size, "download_by_size"),
+        ] {
+            for cursor in [None, Some(Cursor::after(sort, &row))] {
+                let states = vec![DownloadState::Failed, DownloadState::Queued];
+                let of_states = ListQuery { states, sort, cursor: cursor.clone(), ..ListQuery::default() };
+                let peer = Some("peer 1".to_owned());
+                let of_peer = ListQuery { peer, sort, cursor, ..ListQuery::default() };
+                for (query, filter) in [(of_states, "download_by_state"), (of_peer, "download_by_peer")] {
+                    let along = led_plan(&registry, query.clone(), Lead::Order).await;
+                    assert!(along.len() == 1 && along[0].contains(index), "{knowledge}: {sort}: {along:?}");
+                    let sorted = led_plan(&registry, query, Lead::Filter).await;
+                    assert!(sorted[0].contains(filter), "{knowledge}: {sort}: {sorted:?}");
+                }
+            }
+        }
+    }
+}
+
 async fn open() -> (tempfile::TempDir, Registry) {
     let dir = tempfile::tempdir().unwrap();
     let registry = Registry::open(dir.path().join("registry.db"), &Default::default()).await.unwrap();
@@ -172,7 +206,11 @@ async fn open() -> (tempfile::TempDir, Registry) {
 }
 
 async fn page_plan(registry: &Registry, query: ListQuery) -> Vec<String> {
-    let mut statement = list::select(&query);
+    led_plan(registry, query, Lead::Planner).await
+}
+
+async fn led_plan(registry: &Registry, query: ListQuery, lead: Lead) -> Vec<String> {
+    let mut statement = list::select(&query, lead);
     statement.push(" LIMIT 100");
     plan(registry, statement.sql().as_str()).await
 }

@@ -162,3 +162,49 @@ async fn a_list_of_several_states_is_whole_and_in_order_in_pages_of_any_size() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_filtered_page_is_the_same_however_many_rows_fit() {
+    let f = open().await;
+    for n in 0..60_i64 {
+        let mut row = new(&format!("file-{:02}", n * 37 % 60));
+        row.peer = Some(if n % 6 == 0 { "alice" } else { "bob" }.to_owned());
+        row.priority = Priority::new(n % 3).unwrap();
+        let id = f.registry.enqueue(&row, at(n)).await.unwrap().id;
+        if n == 7 || n == 12 {
+            f.registry.pause(id, at(100 + n)).await.unwrap();
+        }
+    }
+    for (states, peer) in [
+        (vec![S::Paused], None),
+        (vec![S::Queued], None),
+        (vec![S::Queued, S::Paused], Some("alice")),
+        (vec![], Some("bob")),
+    ] {
+        for sort in Sort::ALL {
+            let whole = ListQuery { sort, limit: 1000, ..ListQuery::default() };
+            let fits = |row: &download_registry::Download| {
+                (states.is_empty() || states.contains(&row.state))
+                    && (peer.is_none() || row.peer.as_deref() == peer)
+            };
+            let all = f.registry.list(&whole).await.unwrap().items;
+            let expected: Vec<_> = all.into_iter().filter(fits).map(|row| row.id).collect();
+            // A page of one takes few rows for many, a page of a thousand all of them for few.
+            for limit in [1, 7, 1000] {
+                let peer = peer.map(str::to_owned);
+                let mut query =
+                    ListQuery { states: states.clone(), peer, sort, limit, ..ListQuery::default() };
+                let mut seen = Vec::new();
+                loop {
+                    let page = f.registry.list(&query).await.unwrap();
+                    seen.extend(page.items.iter().map(|row| row.id));
+                    query.cursor = page.next;
+                    if query.cursor.is_none() {
+                        break;
+                    }
+                }
+                assert_eq!(seen, expected, "{states:?} of {:?} by {sort}, {limit} a page", query.peer);
+            }
+        }
+    }
+}
