@@ -150,7 +150,9 @@ impl Engine {
             for (id, member) in self.crew.members().filter(|(_, member)| !member.leaving) {
                 let left = member.bounds.left();
                 let until = notes.demand.wanted_until(left.clone());
-                if until <= left.start && !left.is_empty() {
+                // Who was cut short and has come that far may still wait for a rate limit to allow what was on its way.
+                let over = left.is_empty() && member.promised.is_some_and(|promised| promised > left.end);
+                if over || (until <= left.start && !left.is_empty()) {
                     unwanted.push(id);
                 } else if until < left.end {
                     member.bounds.cut(until);
