@@ -112,7 +112,7 @@ async fn bytes_that_turn_out_to_be_lost_while_they_go_on_record_are_not_publishe
         })
     });
     let never = Duration::from_secs(24 * 3600);
-    let request = lab.request().connections(Connections::SEQUENTIAL).checkpoint(2 * MIB, never);
+    let request = lab.request().connections(Connections::SEQUENTIAL).checkpoint(4 * MIB, never);
     let download = lab.fetcher().start(request, ledger);
     let (content, mut reader) = (download.content(), download.reader(0..MIB));
     recording.notified().await;
