@@ -1,8 +1,8 @@
 //! What several connections are worth: `peerd get` over a long line, over plain loopback, and with a large file.
 //!
 //! `cargo run --release -p scripted-peer --example long_link -- --peerd target/release/peerd` starts `peerd serve` on a
-//! sparse file, fetches it in turns with different `--connections`, compares every byte and prints the tables of
-//! `docs/connections.md`. See [`options::USAGE`] for the rest.
+//! sparse file, fetches it in turns with different `--connections`, compares every byte and prints tables.
+//! See [`options::USAGE`] for the rest.
 
 mod client;
 mod options;
