@@ -157,7 +157,7 @@ pub(crate) const SERVER: Section = section(
         key::<bool>(
             "server.sendfile",
             "boolean",
-            "on Linux, where nothing is encrypted, the kernel sends files straight from its memory, at a fifth of the work; only for shares in which nobody writes into files in place ([why](benchmarks.md#sendfile))",
+            "on Linux, where nothing is encrypted, the kernel sends files straight from its memory; only for shares in which nobody writes into files in place ([why](benchmarks.md#sendfile))",
         ),
         key::<Duration>(
             "server.shutdown_grace",
